@@ -1,0 +1,54 @@
+"""What the harness lends to one stage of one cell: a seed, a generator, a device, a place to write, and ears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+Report = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """Lent to a plugin for one call. It must not keep it.
+
+    seed: in [0, 2**63), of this stage; the same in each run of the same cell. device: where tensors go. report:
+    called with (done, total) while the stage works. downloads: the directory where data sets keep what they fetched.
+    """
+
+    seed: int
+    device: torch.device
+    downloads: Path
+    report: Report = _silent
+    records: list[dict[str, float]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @cached_property
+    def rng(self) -> torch.Generator:
+        """The stage's own generator, on the device, seeded with `seed`."""
+        import torch
+
+        return torch.Generator(self.device).manual_seed(self.seed)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far a long stage is, in any unit; cheap enough for every step."""
+        self.report(done, total)
+
+    def log(self, **numbers: float) -> None:
+        """Keep a line of numbers, e.g. `ctx.log(step=100, loss=0.3)`; they are stored with the stage's result."""
+        self.records.append({name: float(number) for name, number in numbers.items()})
+
+    def warn(self, message: str) -> None:
+        """Say in the result's row, and to the user, that something about this fit looks wrong."""
+        self.warnings.append(message)

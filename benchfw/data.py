@@ -1,0 +1,336 @@
+"""What flows between the stages: sets of images and of features, checked when made, sharing one pool when split.
+
+Letters: N samples, M rows asked for, B batch, K classes, D vector length, C H W channels and map size.
+Importing this module loads no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Literal
+
+from benchfw.errors import DataError, PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    Sample = Callable[[Tensor, torch.Generator], Tensor]
+    """labels (M,) int64 and a generator -> (M, *shape) float32, row i of class labels[i]."""
+    Predictor = Callable[[Tensor], Tensor]
+    """rows (M, *shape) float32 -> log-scores (M, K) float32; a shift that is equal for all classes does not matter."""
+
+Layout = Literal["vector", "map"]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images with labels: a view of N samples on a pool of images, so that taking a part copies no pixel.
+
+    images: the pool, (P, C, H, W) uint8, possibly memory-mapped. labels: (N,) int64. groups: (N,) int64, samples that
+    must not be separated by a split, e.g. the patient; or None. ids: (N,) int64, each sample's number in its data set;
+    given by `ImageDataset` when None. index: (N,) int64, each sample's row in the pool; None is 0..N-1.
+    Raises DataError when shapes or dtypes disagree.
+    """
+
+    images: Tensor
+    labels: Tensor
+    groups: Tensor | None = None
+    ids: Tensor | None = None
+    index: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        import torch
+
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            found = f"{self.images.dtype} {tuple(self.images.shape)}"
+            raise DataError(f"images: wants uint8 (N, C, H, W), found {found}")
+        size = len(self.images) if self.index is None else len(self.index)
+        for name, values in (("labels", self.labels), ("groups", self.groups), ("ids", self.ids)):
+            if values is not None and (values.dtype != torch.int64 or values.shape != (size,)):
+                raise DataError(f"{name}: wants int64 ({size},), found {values.dtype} {tuple(values.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def rows(self, index: Tensor) -> Tensor:
+        """The images at these positions. index: (B,) int64 -> (B, C, H, W) uint8."""
+        return self.images[index if self.index is None else self.index[index]]
+
+    def take(self, index: Tensor) -> ImageSet:
+        """The samples at these positions, as a view on the same pool. index: (N',) int64."""
+        return replace(
+            self,
+            labels=self.labels[index],
+            groups=None if self.groups is None else self.groups[index],
+            ids=None if self.ids is None else self.ids[index],
+            index=index if self.index is None else self.index[index],
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from. licence: its name, or "not stated". origin: a citation or an address."""
+
+    licence: str = "not stated"
+    origin: str = "not stated"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """A data set as its plugin hands it over, before any split or imbalance of the harness.
+
+    train: the samples to train on. val, test: the data set's own parts, or None: then the harness makes them.
+    class_names: K names, in the order of the labels. The samples get ids 0.. through train, val and test.
+    Raises DataError when a label is outside 0..K-1, the parts differ in image shape, or two classes share a name.
+    """
+
+    train: ImageSet
+    class_names: tuple[str, ...]
+    val: ImageSet | None = None
+    test: ImageSet | None = None
+    source: Source = field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        import torch
+
+        if len(set(self.class_names)) < len(self.class_names):
+            raise DataError(f"class_names: wants {len(self.class_names)} different names, found {list(self.class_names)}")
+        start = 0
+        for name in ("train", "val", "test"):
+            part = getattr(self, name)
+            if part is None:
+                continue
+            if part.image_shape != self.train.image_shape:
+                raise DataError(f"{name}: wants images of shape {self.train.image_shape} like train, found {part.image_shape}")
+            _check_labels(name, part.labels, self.n_classes)
+            object.__setattr__(self, name, replace(part, ids=torch.arange(start, start + len(part))))
+            start += len(part)
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the decoded pixels and labels of all parts: equal data, equal fingerprint."""
+        import torch
+
+        digest = hashlib.sha256()
+        for part in (self.train, self.val, self.test):
+            if part is None:
+                digest.update(b"none")
+                continue
+            digest.update(str((len(part), part.image_shape)).encode())
+            digest.update(part.labels.numpy().tobytes())
+            for block in torch.arange(len(part)).split(4096):
+                digest.update(part.rows(block).contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSpace:
+    """The space that an extractor maps into. shape: (D,) or (C, H, W). n_classes: K.
+
+    head: makes a fresh copy of the trained layers above the features, (B, *shape) -> logits (B, K); None where the
+    extractor has none.
+    """
+
+    shape: tuple[int, ...]
+    n_classes: int
+    head: Callable[[], nn.Module] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.shape) not in (1, 3) or min(self.shape) < 1:
+            raise PluginError(f"feature shape: wants (D,) or (C, H, W), found {self.shape}")
+
+    @property
+    def layout(self) -> Layout:
+        """`vector` for (D,), `map` for (C, H, W)."""
+        return "vector" if len(self.shape) == 1 else "map"
+
+    @property
+    def size(self) -> int:
+        """How many numbers one row has."""
+        return prod(self.shape)
+
+    def new_head(self) -> nn.Module | None:
+        """A fresh copy of the trained layers above the features, or None."""
+        return None if self.head is None else self.head()
+
+
+@dataclass(frozen=True, eq=False)
+class Synthesis:
+    """What a fitted synthesizer adds to a training set.
+
+    sample: labels (M,) int64 and a generator -> (M, *shape) float32. targets: (K,) int64, the size that each class has
+    with its synthetic rows, t_c = n_c + fill * (n_max - n_c). seed: of the generator that the draws use.
+    """
+
+    sample: Sample
+    targets: Tensor
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features with labels: a view of N real rows on a pool, and for training possibly a synthesis beside them.
+
+    values: the pool, (P, *shape) float32, possibly memory-mapped. labels: (N,) int64. ids: (N,) int64, the samples'
+    numbers in their data set. index: (N,) int64, each sample's row in the pool; None is 0..N-1. device: where `rows`,
+    `draw` and `of_class` put what they return ("cpu", "cuda", ...).
+    Raises PluginError when the values do not belong to the space, DataError for labels outside 0..K-1.
+    """
+
+    space: FeatureSpace
+    values: Tensor
+    labels: Tensor
+    ids: Tensor
+    index: Tensor | None = None
+    device: torch.device | str = "cpu"
+    synthesis: Synthesis | None = None
+
+    def __post_init__(self) -> None:
+        import torch
+
+        found = tuple(self.values.shape)
+        if found[1:] != self.space.shape:
+            raise PluginError(f"feature values have shape {found}, but the space is {self.space.shape}")
+        if self.values.dtype != torch.float32:
+            raise PluginError(f"feature values: wants float32, found {self.values.dtype}")
+        size = len(self.values) if self.index is None else len(self.index)
+        if self.labels.shape != (size,) or self.ids.shape != (size,):
+            raise PluginError(f"features: {size} rows, {len(self.labels)} labels and {len(self.ids)} ids; wants as many of each")
+        _check_labels("features", self.labels, self.space.n_classes)
+
+    def __len__(self) -> int:
+        """N, real rows only."""
+        return len(self.labels)
+
+    def counts(self) -> Tensor:
+        """(K,) int64: real rows of each class."""
+        return self._counts
+
+    @property
+    def targets(self) -> Tensor:
+        """(K,) int64: rows of each class with the synthetic ones."""
+        return self.counts() if self.synthesis is None else self.synthesis.targets
+
+    @property
+    def prior(self) -> Tensor:
+        """(K,) float64, sums to 1: the label distribution that a classifier trained on this set meets."""
+        return self.targets.double() / self.targets.sum()
+
+    @property
+    def natural_prior(self) -> Tensor:
+        """(K,) float64, sums to 1: the label distribution of the real rows."""
+        return self.counts().double() / self.counts().sum()
+
+    def rows(self, index: Tensor) -> Tensor:
+        """The real rows at these positions. index: (B,) int64 on the CPU -> (B, *shape) float32 on the device."""
+        return self.values[index if self.index is None else self.index[index]].to(self.device)
+
+    def nth(self, labels: Tensor, position: Tensor) -> Tensor:
+        """The position of the n-th real row of each label. labels: (M,) int64; position: (M,) in [0, 1) -> (M,) int64.
+
+        A position p of a class with n_c rows means its row number floor(p * n_c).
+        """
+        counts = self._counts[labels]
+        if not bool((counts > 0).all()):
+            missing = int(labels[counts == 0][0])
+            raise DataError(f"features: class {missing} has no training row to draw from; wants at least 1")
+        offset = (position.double() * counts).long().clamp_(max=counts - 1)
+        return self._by_class[self._starts[labels] + offset]
+
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """A real row at random for each label, with replacement. labels: (M,) int64 -> (M, *shape) float32."""
+        import torch
+
+        position = torch.rand(len(labels), generator=rng, device=rng.device, dtype=torch.float64).cpu()
+        return self.rows(self.nth(labels.cpu(), position))
+
+    def of_class(self, c: int) -> Tensor:
+        """All real rows of class c, in the order of the set: (n_c, *shape) float32."""
+        start = int(self._starts[c])
+        return self.rows(self._by_class[start : start + int(self._counts[c])])
+
+    def scale(self) -> float:
+        """The standard deviation of the features: root of the mean variance over all their numbers."""
+        import torch
+
+        rows = self.rows(torch.arange(len(self))).flatten(1)  # (N, D)
+        return float(rows.var(dim=0, correction=0).mean().sqrt())
+
+    def flat(self) -> FeatureSet:
+        """The same rows as vectors of length C * H * W; a head stays behind, since it wants maps."""
+        if self.space.layout == "vector":
+            return self
+        return self._mapped(FeatureSpace((self.space.size,), self.space.n_classes), lambda rows: rows.flatten(1))
+
+    def pooled(self) -> FeatureSet:
+        """The same rows as vectors of length C, each channel's mean over its map."""
+        if self.space.layout == "vector":
+            return self
+        return self._mapped(FeatureSpace(self.space.shape[:1], self.space.n_classes), lambda rows: rows.mean((2, 3)))
+
+    def numpy(self) -> tuple[np.ndarray, np.ndarray]:
+        """The finite set, whole in memory: values (N', *shape) float32 and labels (N',) int64.
+
+        The real rows first, then targets - counts synthetic rows of each class.
+        """
+        import torch
+
+        values, labels = [self.rows(torch.arange(len(self))).cpu()], [self.labels]
+        if self.synthesis is not None:
+            missing = torch.repeat_interleave(self.targets - self.counts())
+            if len(missing):
+                rng = torch.Generator(self.device).manual_seed(self.synthesis.seed)
+                values.append(self.synthesis.sample(missing, rng).cpu())
+                labels.append(missing)
+        return torch.cat(values).numpy(), torch.cat(labels).numpy()
+
+    def _mapped(self, space: FeatureSpace, transform: Callable[[Tensor], Tensor]) -> FeatureSet:
+        synthesis = self.synthesis
+        if synthesis is not None:
+            sample = synthesis.sample
+            synthesis = replace(synthesis, sample=lambda labels, rng: transform(sample(labels, rng)))
+        return replace(self, space=space, values=transform(self.values), synthesis=synthesis)
+
+    @cached_property
+    def _counts(self) -> Tensor:
+        return self.labels.bincount(minlength=self.space.n_classes)
+
+    @cached_property
+    def _by_class(self) -> Tensor:
+        return self.labels.argsort(stable=True)
+
+    @cached_property
+    def _starts(self) -> Tensor:
+        return self._counts.cumsum(0) - self._counts
+
+
+def target_counts(counts: Tensor, fill: float) -> Tensor:
+    """The size of each class with its synthetic rows, t_c = n_c + round(fill * (n_max - n_c)).
+
+    counts: (K,) int64 real rows. fill: in [0, 1], the share of each class's deficit that is filled. Returns (K,) int64.
+    """
+    deficit = counts.max() - counts
+    return counts + (fill * deficit.double()).round().long()
+
+
+def _check_labels(where: str, labels: Tensor, n_classes: int) -> None:
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
+        raise DataError(f"{where}: wants labels in 0..{n_classes - 1}, found {int(labels.min())}..{int(labels.max())}")
