@@ -1,0 +1,59 @@
+# make run     the first table: the reference augmenter beside the baselines
+# make test    the tests
+# make check   all that CI runs: lint, then test
+# make speed   the speed measurements, each a ratio against a named reference
+# make clean   remove caches and builds; the environment and results/ stay
+#
+# Everything is installed into VENV, and again only when pyproject.toml has changed. To choose, e.g. `make run PYTHON=python3.12`:
+#   PYTHON     makes the environment; 3.11 or newer
+#   VENV       where the environment is; no spaces
+#   PIP_ARGS   more arguments for pip, e.g. an index with CPU builds of torch; pip's own configuration counts as well
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
+WANTS_311 = import sys; found = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) \
+  and "benchfw wants Python 3.11 or newer, but $(PYTHON) is " + found + "; name another: make PYTHON=python3.12")
+
+.PHONY: run test check lint env speed clean
+
+run: $(VENV)/.installed
+	$(BIN)/benchfw run --augmenter gan-feature
+
+test: env
+	$(BIN)/pytest
+
+check: lint test
+
+lint: env
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+speed: env
+	$(BIN)/pytest tests/speed -o addopts="--strict-markers --strict-config" --benchmark-only
+
+env: $(VENV)/.installed-dev
+
+$(BIN)/pip:
+	@$(PYTHON) -c '$(WANTS_311)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/pip
+	@echo "Installing benchfw into $(VENV); torch is large, so the first time takes minutes"
+	@$(INSTALL) --upgrade "pip>=25.1"  # the first with --group
+	@$(INSTALL) $(PIP_ARGS) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the tools for tests and checks into $(VENV)"
+	@$(INSTALL) $(PIP_ARGS) --group dev
+	@touch $@
+
+clean:
+	rm -rf build dist .benchmarks .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find benchfw plugins tests -name __pycache__ -prune -exec rm -rf {} +
