@@ -14,7 +14,7 @@ VENV ?= .venv
 PIP_ARGS ?=
 
 BIN = $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
+INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 WANTS_311 = import sys; found = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) \
   and "benchfw wants Python 3.11 or newer, but $(PYTHON) is " + found + "; name another: make PYTHON=python3.12")
 
