@@ -8,6 +8,8 @@ loads no torch; a plugin imports heavy libraries inside its methods.
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet, Layout, Predictor, Sample
     from benchfw.training import Network
 
+PLAIN = re.compile(r"[A-Za-z_./~][\w./~+-]*")  # text that reads back as itself, unquoted
 Loss = Literal["ce", "balanced-softmax"]
 
 
@@ -97,6 +100,8 @@ def label(component: Component) -> str:
 def _as_text(value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, str) and not PLAIN.fullmatch(value):
+        return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -117,7 +122,12 @@ class Dataset(Component):
 
 @dataclasses.dataclass(frozen=True)
 class Extractor(Component):
-    """Maps images to features without training: pixels, HOG."""
+    """Maps images to features without training: pixels, HOG.
+
+    layout: that of its features, where its parameters decide it.
+    """
+
+    layout: ClassVar[Layout | None] = None
 
     def embed(self, images: Tensor, ctx: Context) -> Tensor:
         """(B, C, H, W) uint8 -> (B, *shape) float32."""
@@ -126,7 +136,12 @@ class Extractor(Component):
 
 @dataclasses.dataclass(frozen=True)
 class NeuralExtractor(Component):
-    """A network trained on the imbalanced images; its body gives the features, its head is the warm start."""
+    """A network trained on the imbalanced images; its body gives the features, its head is the warm start.
+
+    layout: that of its features, where its parameters decide it.
+    """
+
+    layout: ClassVar[Layout | None] = None
 
     steps: int | None = param(None, "optimiser steps; none: as many as the epochs have", ge=0)
     epochs: float = param(50.0, "passes over the training images, where steps is none", ge=0)

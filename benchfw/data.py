@@ -220,6 +220,15 @@ class FeatureSet:
         """N, real rows only."""
         return len(self.labels)
 
+    def take(self, index: Tensor) -> FeatureSet:
+        """The real rows at these positions, as a view on the same pool. index: (N',) int64."""
+        return replace(
+            self,
+            labels=self.labels[index],
+            ids=self.ids[index],
+            index=index if self.index is None else self.index[index],
+        )
+
     def counts(self) -> Tensor:
         """(K,) int64: real rows of each class."""
         return self._counts

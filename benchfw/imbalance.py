@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from benchfw.errors import CannotRun, UsageError
@@ -55,7 +56,7 @@ class Imbalance:
         """The canonical text; `parse` of it gives the same imbalance."""
         if self.kind == "natural":
             return "natural"
-        value = ",".join(map(str, self.counts)) if self.kind == "counts" else f"{self.ratio:g}"
+        value = ",".join(_run(n, len(list(same))) for n, same in groupby(self.counts)) or f"{self.ratio:g}"
         return f"{self.kind}:{value}" + (":permuted" if self.permuted else "")
 
     def targets(self, available: Sequence[int], order: Sequence[int] | None = None) -> list[int]:
@@ -118,6 +119,10 @@ class Imbalance:
 def _repeated(part: str) -> list[int]:
     count, _, times = part.partition("x")
     return [int(count)] * (int(times) if times else 1)
+
+
+def _run(count: int, times: int) -> str:
+    return str(count) if times == 1 else f"{count}x{times}"
 
 
 def _largest(available: int, share: float) -> int:

@@ -1,0 +1,23 @@
+"""`python -m benchfw` and the `benchfw` command."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; what benchfw raises on purpose is one line on standard error and an exit code."""
+    from benchfw.cli import app
+    from benchfw.errors import BenchfwError
+
+    try:
+        app()
+    except BenchfwError as error:
+        print(f"benchfw: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""`benchfw.run` from Python: the same runs as the command line's, with the table as a pandas DataFrame."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchfw import experiment as experiments
+from benchfw import runner, summary, tables
+from benchfw.experiment import Experiment
+from benchfw.registry import installed
+from benchfw.store import RunDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a run, as they lie in its directory."""
+
+    directory: Path
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each planned cell, as its file holds it: axes, status, reason, scores, costs, warnings."""
+        return self._read()[1]
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """How many cells are done, skipped, failed, oom, killed, not run."""
+        return Counter(row["status"] for row in self.rows)
+
+    def table(self, versus: Mapping[str, str] | None = None) -> pd.DataFrame:
+        """The table of paired lifts and gains, one line for each augmenter, classifier and correction.
+
+        versus: the line that the gains are paired with, by `augmenter`, `classifier` and `correction`; default none,
+        the first classifier, none. Raises UsageError when there is no such line.
+        """
+        experiment, rows = self._read()
+        return tables.table(rows, classifiers=experiment.classifiers, versus=versus)
+
+    def costs(self) -> pd.DataFrame:
+        """Seconds of each stage, MiB and synthetic rows, the means of the repetitions."""
+        return tables.costs(self.rows)
+
+    def answer(self, metric: str | None = None) -> str:
+        """What each augmenter does to a metric, in a sentence; default is the experiment's metric."""
+        experiment, _ = self._read()
+        return summary.answer(self.table(), metric or experiment.metric)
+
+    def _read(self) -> tuple[Experiment, list[dict[str, Any]]]:
+        return RunDirectory(self.directory).rows()
+
+
+def run(
+    experiment: str | None = None,
+    *,
+    datasets: Sequence[str] | None = None,
+    imbalances: Sequence[str] | None = None,
+    extractors: Sequence[str] | None = None,
+    augmenters: Sequence[str] | None = None,
+    classifiers: Sequence[str] | None = None,
+    settings: Mapping[str, object] | None = None,
+    out: str | Path | None = None,
+    cache: str | Path | None = None,
+    device: str = "auto",
+    jobs: int = 0,
+) -> Results:
+    """Run an experiment and return its results; finished cells in the same directory are reused.
+
+    experiment: the name of a packaged one, or a TOML file; default `quick`. datasets, imbalances, extractors,
+    augmenters, classifiers: replace the experiment's axis, as texts (`"smote@k=3"`). settings: the experiment's
+    settings (`{"repetitions": 8}`) and parameters of components (`{"augmenter.smote.k": 3}`). out: the results
+    directory; default results/<experiment>. cache: the stage cache; default the user's, "off" for none. jobs: worker
+    processes; 0 runs in this process.
+
+    Raises UsageError for what is unknown or wrong, StoreError when results cannot be kept. A cell that fails raises
+    nothing: it is a row with its reason.
+    """
+    axes = dict(
+        datasets=datasets, imbalances=imbalances, extractors=extractors, augmenters=augmenters, classifiers=classifiers
+    )
+    plain = {name: value for name, value in (settings or {}).items() if "." not in name}
+    dotted = {name: value for name, value in (settings or {}).items() if "." in name}
+    lists = {name: None if texts is None else list(texts) for name, texts in axes.items()}
+    wanted = experiments.requested(experiment, {**lists, **plain, "set": dotted})
+    how = runner.Settings(Path(out) if out else None, cache_named(cache), device, jobs)
+    planned = runner.plan(wanted, how, installed())
+    directory = runner.directory_for(planned, how, changed=wanted != experiments.load(wanted_name(experiment)))
+    runner.run(planned, directory, how, runner.Watcher())
+    return Results(directory.root)
+
+
+def wanted_name(name: str | None) -> str:
+    """The experiment that runs when none is named."""
+    return name or experiments.DEFAULT
+
+
+def cache_named(name: str | Path | None) -> Path | None:
+    """The cache directory of that name: the user's when None, none at all for `off`."""
+    if name is None:
+        return runner.cache_home()
+    return None if str(name) == "off" else Path(name).expanduser()

@@ -1,0 +1,113 @@
+"""Keys: everything that decides a result, hashed, so that a cached one is used exactly when running again would give it.
+
+A key holds the component and all its parameters, the seed, the key of the stage before it, the code as parsed source
+without comments and docstrings, the library versions, the threads and the kind of device.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchfw.components import Component
+from benchfw.machine import device_class, installed_version
+from benchfw.plan import Cell, dump
+from benchfw.seeding import stage_seed
+
+if TYPE_CHECKING:
+    import torch
+
+PROTOCOL = (  # the core's modules whose code decides numbers
+    *("errors", "data", "context", "seeding", "imbalance", "splits", "training", "metrics", "components", "hookspecs"),
+    "cell",
+)
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one cell's stages; each holds the one before it."""
+
+    embed: str
+    augment: str
+    cell: str
+
+
+def keys_of(cell: Cell, device: torch.device, downloads: Path) -> Keys:
+    """The keys of a cell. downloads: where data sets look for their files, whose contents enter the key."""
+    experiment = cell.experiment
+    split = {
+        "files": [content_digest(path) for path in sorted(cell.dataset.files(downloads))],
+        "imbalance": str(cell.imbalance),
+        "test_fraction": experiment.test_fraction,
+        "val_fraction": experiment.val_fraction,
+        "seeds": _seeds(cell, "test-split", "split"),
+    }
+    machine = {
+        "torch": installed_version("torch"),
+        "numpy": installed_version("numpy"),
+        "threads": experiment.threads,
+        "device": device_class(device),
+        "protocol": _digest(tuple(f"benchfw.{name}" for name in PROTOCOL)),
+    }
+    data = _key("data", cell.dataset, split, machine)
+    embed = _key("embed", cell.extractor, data, _seeds(cell, "extractor"))
+    augment = _key("augment", cell.augmenter, embed, _seeds(cell, "augmenter"))
+    scoring = {"adapt": experiment.adapt, "many_over": experiment.many_over, "few_under": experiment.few_under}
+    whole = _key("classify", cell.classifier, augment, _seeds(cell, "draws", "classifier"), scoring)
+    return Keys(embed, augment, whole)
+
+
+def _seeds(cell: Cell, *stages: str) -> list[int]:
+    return [stage_seed(cell.experiment.seed, stage, cell.seed_axes) for stage in stages]
+
+
+def _key(stage: str, component: Component, *upstream: object) -> str:
+    package = type(component).__module__.partition(".")[0]
+    versions = {name: installed_version(name) for name in component.libraries}
+    content = [FORMAT, stage, dump(component), _digest((package,)), versions, *upstream]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _digest(modules: tuple[str, ...]) -> str:
+    """SHA-256 of the parsed sources of modules and packages, so that comments and docstrings do not count."""
+    digest = hashlib.sha256()
+    for name in modules:
+        for path in _sources(name):
+            digest.update(path.name.encode())
+            digest.update(_code(path).encode())
+    return digest.hexdigest()
+
+
+def _sources(module: str) -> list[Path]:
+    found = import_module(module)
+    if hasattr(found, "__path__"):
+        return sorted(path for root in found.__path__ for path in Path(root).rglob("*.py"))
+    return [Path(found.__file__)] if found.__file__ else []
+
+
+def _code(path: Path) -> str:
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+@cache
+def _content_digest(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(path: Path) -> list[str]:
+    """The name and the SHA-256 of a file's content; memoised by path, size and time of change."""
+    stat = path.stat()
+    return [path.name, _content_digest(path.absolute(), stat.st_size, stat.st_mtime_ns)]

@@ -1,0 +1,85 @@
+"""The machine: versions, device, commit, collected once a run; and the device class that enters the keys."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchfw.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+RECORDED = ("benchfw", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pydantic", "pluggy", "safetensors")
+
+
+def device_named(name: str) -> torch.device:
+    """The device of that name; `auto` takes CUDA, then MPS, then the CPU. Raises UsageError when it is not there."""
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, found in there.items() if found))
+    kind = name.partition(":")[0]
+    if kind not in there or not there[kind]:
+        found = ", ".join(kind for kind, present in there.items() if present)
+        raise UsageError(f"--device {name}: not on this machine; found: {found}")
+    return torch.device(name)
+
+
+@cache
+def device_class(device: torch.device) -> str:
+    """The kind of hardware on which results are bit-equal: the CPU's architecture and instruction set, or the GPU."""
+    import torch
+
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    return f"{device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+@cache
+def installed_version(distribution: str) -> str | None:
+    """The version of an installed distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(device: torch.device, threads: int) -> dict[str, Any]:
+    """What a reader of the numbers wants to know of the machine; it names no user, host or path."""
+    return {
+        "device": device_class(device),
+        "cores": usable_cores(),
+        "threads_per_cell": threads,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": {name: installed_version(name) for name in RECORDED},
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that benchfw runs from, with `+` when files differ from it; None outside one."""
+    home = Path(__file__).parent
+    try:
+        commit = _git(home, "rev-parse", "--short=12", "HEAD")
+        return commit + "+" * bool(_git(home, "status", "--porcelain", "--untracked-files=no", "--", "."))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(home: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(home), *words], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

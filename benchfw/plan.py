@@ -1,0 +1,163 @@
+"""Experiment -> cells; each fits, or says why not."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any, TypeVar
+
+from benchfw.components import (
+    Classifier,
+    Component,
+    Dataset,
+    Extractor,
+    NeuralExtractor,
+    Selector,
+    Synthesizer,
+    label,
+    parameters,
+)
+from benchfw.errors import UsageError
+from benchfw.experiment import AXES, Experiment, with_references
+from benchfw.imbalance import Imbalance
+from benchfw.registry import KINDS, Registry
+from benchfw.settings import configure, parse_named
+
+C = TypeVar("C", bound=Component)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: a value on each axis, a repetition, and the experiment whose settings hold."""
+
+    dataset: Dataset
+    imbalance: Imbalance
+    extractor: Extractor | NeuralExtractor
+    augmenter: Synthesizer | Selector
+    classifier: Classifier
+    repetition: int
+    experiment: Experiment
+
+    @cached_property
+    def axes(self) -> dict[str, Any]:
+        """The labels by which tables name it, and the repetition."""
+        components = {kind: label(getattr(self, kind)) for kind in KINDS}
+        return {**components, "imbalance": str(self.imbalance), "repetition": self.repetition}
+
+    @cached_property
+    def seed_axes(self) -> dict[str, Any]:
+        """The axes as they enter the seeds: names without parameters, so variants are paired."""
+        names = {kind: getattr(self, kind).name for kind in KINDS}
+        return {**names, "imbalance": self.imbalance.kind, "repetition": self.repetition}
+
+    @cached_property
+    def id(self) -> str:
+        """The name of its files: 16 hexadecimal digits of the SHA-256 of its axes."""
+        return hashlib.sha256(json.dumps(self.axes, sort_keys=True).encode()).hexdigest()[:16]
+
+    def misfit(self) -> str | None:
+        """Why it cannot run, as far as the components alone tell; None when it fits."""
+        given = self.dataset.gives | self.extractor.gives | self.augmenter.gives
+        if self.experiment.val_fraction > 0:
+            given |= {"validation"}
+        for kind in KINDS:
+            component = getattr(self, kind)
+            for need in sorted(component.needs - given):
+                others = ", ".join(f"{k} {label(getattr(self, k))}" for k in KINDS if k != kind)
+                return f"{kind} {label(component)} needs {need}, which nothing here gives ({others})"
+        return layout_misfit(self.classifier, self.extractor.layout, self.experiment.adapt)
+
+
+def layout_misfit(classifier: Classifier, layout: str | None, adapt: str) -> str | None:
+    """Why a classifier cannot take features of this layout; None when it can, or the layout is not known yet."""
+    if layout in (None, *classifier.accepts) or adapt != "none":
+        return None
+    accepted = " or ".join(f"{kind}s" for kind in classifier.accepts)
+    return f"classifier {label(classifier)} takes {accepted}, but the features are {layout}s; --set adapt=pool or adapt=flatten"
+
+
+def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
+    """All cells of an experiment, those that share an embedding next to each other.
+
+    The cells' `experiment` is the resolved one: references added, and canonical labels that hold every parameter.
+    Raises UsageError for unknown names and parameters, empty axes, settings of components that are on no axis, and
+    two variants that are the same.
+    """
+    experiment = with_references(experiment)
+    for axis in AXES:
+        if not getattr(experiment, axis):
+            raise UsageError(f"experiment {experiment.name}: {axis} is empty; wants at least one")
+    imbalances = tuple(Imbalance.parse(text) for text in experiment.imbalances)
+    axes = {kind: _components(experiment, kind, registry) for kind in KINDS}
+    _check_settings(experiment, axes)
+    labels = {f"{kind}s": tuple(map(label, axes[kind])) for kind in KINDS}
+    experiment = dataclasses.replace(experiment, imbalances=tuple(map(str, imbalances)), set=(), **labels)
+    order = product(
+        axes["dataset"],
+        imbalances,
+        range(experiment.repetitions),
+        axes["extractor"],
+        axes["augmenter"],
+        axes["classifier"],
+    )
+    return [
+        Cell(dataset, imbalance, extractor, augmenter, classifier, repetition, experiment)
+        for dataset, imbalance, repetition, extractor, augmenter, classifier in order
+    ]
+
+
+def _components(experiment: Experiment, kind: str, registry: Registry) -> list[Any]:
+    found: dict[str, Component] = {}
+    for text in getattr(experiment, f"{kind}s"):
+        component = _component(text, kind, experiment, registry)
+        if label(component) in found:
+            raise UsageError(f"{kind} {text!r} is on the axis twice (as {label(component)!r}); give it once")
+        found[label(component)] = component
+    return list(found.values())
+
+
+def _component(text: str, kind: str, experiment: Experiment, registry: Registry) -> Component:
+    named = parse_named(text)
+    component = registry.get(kind, named.name)
+    prefix = f"{kind}.{named.name}."
+    overrides = {key.removeprefix(prefix): value for key, value in experiment.set if key.startswith(prefix)}
+    return configure(component, named, f"{kind}.{named.name}", overrides)
+
+
+def _check_settings(experiment: Experiment, axes: dict[str, list[Component]]) -> None:
+    used = {f"{kind}.{component.name}" for kind in KINDS for component in axes[kind]}
+    for key, _ in experiment.set:
+        if key.rpartition(".")[0] not in used:
+            raise UsageError(f"--set {key}: no such component in this experiment; settable: {', '.join(sorted(used))}")
+
+
+def as_json(cell: Cell) -> str:
+    """The cell as text, for a worker process."""
+    components = {kind: dump(getattr(cell, kind)) for kind in KINDS}
+    rest = {"repetition": cell.repetition, "experiment": dataclasses.asdict(cell.experiment)}
+    return json.dumps({**components, "imbalance": str(cell.imbalance), **rest})
+
+
+def dump(component: Component) -> dict[str, Any]:
+    """A component's name and all its parameters, as JSON values."""
+    return {"name": component.name, "parameters": parameters(component)}
+
+
+def from_json(text: str, registry: Registry) -> Cell:
+    """The cell that `as_json` wrote."""
+    content = json.loads(text)
+    components = {
+        kind: registry.get(kind, content[kind]["name"])(**content[kind]["parameters"]) for kind in KINDS
+    }
+    settings = content["experiment"]
+    experiment = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    return Cell(
+        **components,  # type: ignore[arg-type]  # the registry gives each kind its own role
+        imbalance=Imbalance.parse(content["imbalance"]),
+        repetition=content["repetition"],
+        experiment=Experiment(**experiment),
+    )

@@ -1,0 +1,156 @@
+"""Text to typed parameters: `name@k=3`, `name@preset`, `--set augmenter.smote.k=3`; unknown keys are refused."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
+from functools import cache
+from sys import modules
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+import pydantic
+
+from benchfw.components import Component
+from benchfw.errors import PluginError, UsageError, did_you_mean
+
+C = TypeVar("C", bound=Component)
+
+STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A value as somebody typed it: read as a TOML value where that fits, else as a bare string."""
+
+    raw: str
+
+    def readings(self) -> list[object]:
+        """What it may mean, the likeliest first; `none` is None."""
+        if self.raw == "none":
+            return [None, "none"]
+        try:
+            return [tomllib.loads(f"value = {self.raw}")["value"], self.raw]
+        except tomllib.TOMLDecodeError:
+            return [self.raw]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A component as somebody typed it: its name, perhaps a preset, and parameters."""
+
+    name: str
+    preset: str | None
+    values: Mapping[str, Text]
+
+
+def parse_named(text: str) -> Named:
+    """Read `smote`, `smote@k=3,fill=0.2`, `gan-feature@paper` or `gan-feature@paper,steps=100`.
+
+    Commas inside quotes or brackets belong to the value. Raises UsageError when a part is neither a preset (which
+    comes first) nor `parameter=value`.
+    """
+    name, at, rest = text.strip().partition("@")
+    parts = [part.strip() for part in _split(rest)] if at else []
+    preset = parts.pop(0) if parts and "=" not in parts[0] else None
+    values = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f"{text!r}: wants name@parameter=value,... or name@preset, found {part!r}")
+        values[key.strip()] = Text(value.strip())
+    return Named(name, preset, values)
+
+
+def _split(text: str) -> list[str]:
+    """Split at the commas that are in no quotes and no brackets."""
+    return re.findall(r"""(?:"(?:\\.|[^"])*"|'[^']*'|\[[^\]]*\]|[^,])+""", text)
+
+
+def configure(component: type[C], named: Named, where: str, overrides: Mapping[str, object] | None = None) -> C:
+    """The component with its parameters: defaults, then overrides, then the preset, then what was typed with it.
+
+    where: what an error names, e.g. `augmenter.smote`. overrides: values, or Text, from `--set` and experiments.
+    Raises UsageError for unknown presets and parameters and for values out of their type or bounds.
+    """
+    values: dict[str, object] = dict(overrides or {})
+    if named.preset is not None:
+        if named.preset not in component.presets:
+            raise UsageError(f"{where}: no preset {named.preset!r}{did_you_mean(named.preset, component.presets)}")
+        values.update(component.presets[named.preset])
+    values.update(named.values)
+    return component(**{name: read(component, name, value, where) for name, value in values.items()})
+
+
+def read(component: type[Component], name: str, value: object, where: str) -> Any:
+    """One parameter's value, checked. Raises UsageError: `augmenter.smote.k: wants int >= 1, found 'three'`."""
+    known = {field.name: field for field in fields(component)}
+    if name not in known:
+        raise UsageError(f"{where}: no parameter {name!r}{did_you_mean(name, known)}")
+    adapter = _adapters(component)[name]
+    for reading in value.readings() if isinstance(value, Text) else [value]:
+        try:
+            return adapter.validate_python(reading)
+        except pydantic.ValidationError:
+            continue
+    found = value.raw if isinstance(value, Text) else value
+    raise UsageError(f"{where}.{name}: wants {wanted(component, known[name])}, found {found!r}")
+
+
+def wanted(component: type[Component], field: Field[Any]) -> str:
+    """The type and bounds of a parameter in words: `int >= 1`, `ce | balanced-softmax`, `int | none`."""
+    bounds = [f"{SIGNS[key]} {bound:g}" for key, bound in field.metadata["bounds"].items()]
+    return " ".join([_in_words(_types(component)[field.name]), " and ".join(bounds)]).strip()
+
+
+def _in_words(kind: Any) -> str:
+    if kind is type(None):
+        return "none"
+    if get_args(kind):
+        return " | ".join(_in_words(part) for part in get_args(kind))
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def check_parameters(component: type[Component], where: str) -> None:
+    """Check what a plugin declares: each parameter has help and a default in its own bounds, and so have the presets.
+
+    Raises PluginError.
+    """
+    for field in fields(component):
+        if "help" not in field.metadata:
+            raise PluginError(f"{where}: parameter {field.name!r} wants param(default, help), found a plain field")
+    try:
+        _adapters(component)
+        for field in fields(component):
+            read(component, field.name, field.default, where)
+        for settings in component.presets.values():
+            for name, value in settings.items():
+                read(component, name, value, f"{where}, preset")
+    except (UsageError, NameError, pydantic.PydanticSchemaGenerationError) as error:
+        raise PluginError(str(error)) from error
+
+
+@cache
+def _adapters(component: type[Component]) -> dict[str, pydantic.TypeAdapter[Any]]:
+    """A checker for each parameter, from its annotation and the bounds of its `param`."""
+    hints = _types(component)
+    return {
+        field.name: pydantic.TypeAdapter(
+            Annotated[hints[field.name], pydantic.Field(**field.metadata["bounds"])], config=STRICT
+        )
+        for field in fields(component)
+    }
+
+
+@cache
+def _types(component: type[Component]) -> dict[str, Any]:
+    """The types of a component's fields; each annotation is read in the module of the class that declares it."""
+    names = {field.name for field in fields(component)}
+    hints: dict[str, Any] = {}
+    for owner in reversed(component.__mro__):
+        own = {name: text for name, text in owner.__dict__.get("__annotations__", {}).items() if name in names}
+        hints |= get_type_hints(types.SimpleNamespace(__annotations__=own), vars(modules[owner.__module__]))
+    return hints

@@ -1,0 +1,215 @@
+"""What is kept on disk: the stage cache, and a run's directory with its manifest and one file for each cell."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from benchfw.errors import StoreError, UsageError, os_words
+from benchfw.experiment import Experiment, from_mapping, to_toml
+from benchfw.plan import Cell
+
+FORMAT = 1
+
+
+@contextmanager
+def saving(what: str) -> Iterator[None]:
+    """Turn an operating system's refusal to write into a StoreError that says what could not be saved."""
+    try:
+        yield
+    except OSError as error:
+        cure = "free some space or choose another directory, then run the same command again: what is finished is kept"
+        raise StoreError(f"cannot save {what}: {os_words(error)}; {cure}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a temporary file beside it, fsync, rename. Raises StoreError."""
+    with saving(str(path)):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def as_bytes(content: object) -> bytes:
+    """JSON for people and for diff: sorted keys, two spaces, a last newline. NaN is refused."""
+    return (json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises StoreError when it cannot be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {path}: {error}; delete it and run the same command again") from error
+
+
+class StageCache:
+    """Finished stages by key, each a directory that appears whole or not at all."""
+
+    def __init__(self, root: Path):
+        """root: the cache's directory; made when the first stage is put. Raises nothing."""
+        self.root = root
+
+    def find(self, stage: str, key: str) -> Path | None:
+        """The directory of a finished stage, or None."""
+        path = self._path(stage, key)
+        return path if path.is_dir() else None
+
+    def put(self, stage: str, key: str, write: Callable[[Path], None]) -> Path:
+        """Let `write` fill a directory, then show it under its key; one that is there already stays.
+
+        Raises StoreError when it cannot be written.
+        """
+        path = self._path(stage, key)
+        with saving(f"a stage in the cache {self.root}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            filling = Path(tempfile.mkdtemp(dir=path.parent, prefix=".writing-"))
+            try:
+                write(filling)
+                _rename(filling, path)
+            finally:
+                shutil.rmtree(filling, ignore_errors=True)
+        return path
+
+    def _path(self, stage: str, key: str) -> Path:
+        return self.root / "stages" / stage / key[:2] / key
+
+
+def _rename(filled: Path, path: Path) -> None:
+    try:
+        filled.rename(path)
+    except OSError:
+        if not path.is_dir():  # else another process was first, with the same content
+            raise
+
+
+# ---- a run's directory ----
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its key and, when it cannot run, the reason."""
+
+    cell: Cell
+    key: str
+    misfit: str | None
+
+
+class RunDirectory:
+    """The results of one experiment: manifest, one file a cell, predictions, machine, experiment, tables."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._lock = FileLock(root / ".lock", blocking=False)
+
+    @contextmanager
+    def opened(self, planned: list[Planned], machine: dict[str, Any]) -> Iterator[None]:
+        """Hold the directory for one process, and write what is known before the first cell runs.
+
+        Raises UsageError, and writes nothing, when another process works in it or it belongs to something else;
+        StoreError when it cannot be written.
+        """
+        experiment = planned[0].cell.experiment
+        self._check_owner(experiment)
+        with saving(f"results in {self.root}"):
+            for folder in (self.root, self.cells, self.predictions):
+                folder.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            write_atomically(self.manifest, as_bytes(_manifest(planned)))
+            write_atomically(self.root / "experiment.toml", to_toml(experiment).encode())
+            write_atomically(self.root / "machine.json", as_bytes(machine))
+            yield
+
+    @property
+    def manifest(self) -> Path:
+        """Every planned cell; written first."""
+        return self.root / "manifest.json"
+
+    @property
+    def cells(self) -> Path:
+        """One JSON file a cell."""
+        return self.root / "cells"
+
+    @property
+    def predictions(self) -> Path:
+        """One npz file a finished cell: sample ids, labels, log-scores."""
+        return self.root / "predictions"
+
+    def row(self, cell_id: str) -> dict[str, Any] | None:
+        """The stored row of a cell, or None when there is none that can be read."""
+        try:
+            row: dict[str, Any] = read_json(self.cells / f"{cell_id}.json")
+        except StoreError:
+            return None
+        return row
+
+    def save(self, row: dict[str, Any]) -> None:
+        """Store a row, whole or not at all. Raises StoreError."""
+        write_atomically(self.cells / f"{row['id']}.json", as_bytes(row))
+
+    def rows(self) -> tuple[Experiment, list[dict[str, Any]]]:
+        """The experiment and a row for every planned cell; a cell without a stored row has status `not run`.
+
+        Raises UsageError when the directory holds no run.
+        """
+        if not self.manifest.is_file():
+            raise UsageError(f"{self.root} holds no run (no manifest.json); wants the directory that `benchfw run` wrote")
+        manifest = read_json(self.manifest)
+        waiting = {"status": "not run", "reason": None}
+        stored = [self.row(cell["id"]) or {**cell, **waiting} for cell in manifest["cells"]]
+        return from_mapping(manifest["experiment"], str(self.manifest)), stored
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise UsageError(f"{self.root}: another benchfw process works in it; wait for it, or choose another --out") from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _check_owner(self, experiment: Experiment) -> None:
+        if self.manifest.is_file():
+            there = read_json(self.manifest)["experiment"]
+            wanted = _identity(experiment)
+            differs = [name for name in wanted if wanted[name] != there.get(name)]
+            if differs:
+                name = differs[0]
+                change = f"{name} {there.get(name)} there, {wanted[name]} here"
+                raise UsageError(f"{self.root} holds the run of another experiment ({change}); choose another --out")
+        elif self.root.is_dir() and any(path.name != ".lock" for path in self.root.iterdir()):
+            raise UsageError(f"{self.root} is not empty and holds no run of benchfw; choose another --out")
+
+
+def _identity(experiment: Experiment) -> dict[str, Any]:
+    content = {name: value for name, value in asdict(experiment).items() if name != "set"}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
+
+
+def _manifest(planned: list[Planned]) -> dict[str, Any]:
+    cells = [{"id": p.cell.id, "axes": p.cell.axes, "key": p.key, "misfit": p.misfit} for p in planned]
+    return {"format": FORMAT, "experiment": _identity(planned[0].cell.experiment), "cells": cells}
+
+
+def experiment_digest(experiment: Experiment) -> str:
+    """Eight hexadecimal digits that tell one resolved experiment from another."""
+    return hashlib.sha256(json.dumps(_identity(experiment), sort_keys=True).encode()).hexdigest()[:8]
