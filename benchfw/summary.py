@@ -1,0 +1,235 @@
+"""The table for people: its lines as they are shown, Markdown, and the answer in a sentence.
+
+Shares are shown in points, that is, times 100.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import isnan
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchfw.errors import UsageError, did_you_mean
+from benchfw.metrics import metric_named
+from benchfw.statistics import ENOUGH, Lift
+from benchfw.tables import AXES, REFERENCE, difference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from benchfw.metrics import Metric
+
+PRIMARY = "balanced_accuracy"
+MINORITY = "minority_recall"
+UNCLEAR = "≈"
+ADJUSTED_ONLY = "logit adjustment alone"
+
+
+@dataclass(frozen=True)
+class SummaryLine:
+    """A line of the table with the numbers that a reader wants, in the unit in which they are shown.
+
+    block: dataset, imbalance, extractor. n: repetitions done. mean, sd, lift, gain: of the metric that was asked for.
+    minority: mean recall of the minority classes, and minority_lift. seconds: augmenting and classifying, mean of a
+    repetition. Numbers that are not there are NaN.
+    """
+
+    block: tuple[str, str, str]
+    augmenter: str
+    classifier: str
+    correction: str
+    n: int
+    status: str
+    mean: float
+    sd: float
+    lift: Lift
+    gain: Lift
+    minority: float
+    minority_lift: Lift
+    seconds: float
+
+
+def summary(frame: pd.DataFrame, costs: pd.DataFrame, metric: str = PRIMARY) -> list[SummaryLine]:
+    """The lines of a table (`tables.table`) with their costs (`tables.costs`), in the order of the table.
+
+    Raises UsageError for a metric that the table does not have.
+    """
+    asked, minority = _metric(frame, metric), metric_named(MINORITY)
+    spent = {tuple(str(line[axis]) for axis in AXES): line for line in costs.to_dict("records")}
+    lines = []
+    for record in frame.to_dict("records"):
+        cost: Mapping[Any, Any] = spent.get(tuple(str(record[axis]) for axis in AXES), {})
+        lines.append(
+            SummaryLine(
+                block=_block(record),
+                augmenter=record["augmenter"],
+                classifier=record["classifier"],
+                correction=record["correction"],
+                n=record["n"],
+                status=record["status"],
+                mean=_shown(record.get(f"{metric}_mean"), asked),
+                sd=_shown(record.get(f"{metric}_sd"), asked),
+                lift=_difference(record, asked, "lift"),
+                gain=_difference(record, asked, "gain"),
+                minority=_shown(record.get(f"{MINORITY}_mean"), minority),
+                minority_lift=_difference(record, minority, "lift"),
+                seconds=cost.get("augment_seconds", float("nan")) + cost.get("classify_seconds", float("nan")),
+            )
+        )
+    return lines
+
+
+def verdict(lift: Lift, metric: str) -> Literal["better", "worse", "unclear", "nothing"]:
+    """What a difference says: `unclear` when it must not be called one, `nothing` when there are no pairs."""
+    if not lift.n:
+        return "nothing"
+    if not lift.marked:
+        return "unclear"
+    return "better" if lift.mean * metric_named(metric).sign > 0 else "worse"
+
+
+def headings(metric: str = PRIMARY) -> list[str]:
+    """The heads of the columns that `cells` fills."""
+    asked = metric_named(metric)
+    title = asked.title if asked.direction == "higher" else f"{asked.title} (lower is better)"
+    return ["augmenter", "classifier", "correction", "n", title, "lift", "gain", "minority recall", "seconds", "status"]
+
+
+def cells(line: SummaryLine, metric: str = PRIMARY) -> list[str]:
+    """One line as text, for each of `headings`; an empty text where there is no number."""
+    digits = _digits(metric_named(metric))
+    mean = "" if isnan(line.mean) else f"{line.mean:.{digits}f}"
+    minority = "" if isnan(line.minority) else f"{line.minority:.1f}"
+    if line.minority_lift.n:
+        minority += f" ({_mark(line.minority_lift)}{line.minority_lift.mean:+.1f})"
+    return [
+        line.augmenter,
+        line.classifier,
+        line.correction,
+        str(line.n),
+        mean if isnan(line.sd) else f"{mean} ± {line.sd:.{digits}f}",
+        _as_text(line.lift, line.n, digits),
+        _as_text(line.gain, line.n, digits),
+        minority,
+        "" if isnan(line.seconds) else f"{line.seconds:.1f}",
+        line.status,
+    ]
+
+
+def footnote(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
+    """What lift, gain, the marks and n mean in the lines of this table."""
+    reference = " + ".join(frame.attrs["reference"][axis] for axis in REFERENCE)
+    unit = "Shares are in points (x 100). " if metric_named(metric).points else ""
+    return (
+        f"{unit}n: repetitions done; ±: their standard deviation. lift: difference from augmenter none with the same "
+        f"classifier and correction. gain: difference from {reference} of the same data set, imbalance and extractor. "
+        f"Both are means of differences paired by repetition, with [95 % interval] by Student's t, for each comparison "
+        f"by itself; without brackets there is no interval (one pair, or equal differences). {UNCLEAR}: no reliable "
+        f"difference, since the interval includes 0 or is missing, or there are fewer than {ENOUGH} pairs. "
+        f"minority recall: mean recall of the classes with fewer training samples than the mean, and its lift. "
+        f"seconds: to augment and classify, mean of a repetition."
+    )
+
+
+def to_markdown(frame: pd.DataFrame, costs: pd.DataFrame, metric: str = PRIMARY) -> str:
+    """The answer, a table for each data set, imbalance and extractor, and the footnote, as Markdown."""
+    heads = headings(metric)
+    parts = [_escaped(answer(frame, metric))]
+    for block, lines in groupby(summary(frame, costs, metric), key=lambda line: line.block):
+        texts = [heads, ["---"] * len(heads), *([_escaped(text) for text in cells(line, metric)] for line in lines)]
+        parts += [f"**{_escaped(', '.join(block))}**", "\n".join(f"| {' | '.join(text)} |" for text in texts)]
+    return "\n\n".join([*parts, _escaped(footnote(frame, metric))]) + "\n"
+
+
+def answer(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
+    """What each augmenter does to the metric, in one sentence for each data set, imbalance and extractor.
+
+    It reads the gains of the first classifier without correction, best first, and of logit adjustment by itself.
+    Raises UsageError for a metric that the table does not have.
+    """
+    asked = _metric(frame, metric)
+    sentences = [
+        _sentence(list(records), asked, frame.attrs["classifier"], frame.attrs["reference"])
+        for _, records in groupby(frame.to_dict("records"), key=_block)
+    ]
+    return "\n\n".join(sentences)
+
+
+def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, classifier: str, reference: dict[str, str]) -> str:
+    clauses = []
+    for record in records:
+        augmenter, correction = record["augmenter"], record["correction"]
+        augmented = augmenter != "none" and correction == "none"
+        adjusted = augmenter == "none" and correction == "la-natural"
+        named = {axis: record[axis] for axis in REFERENCE}
+        if record["classifier"] == classifier and (augmented or adjusted) and named != reference:
+            gain = _difference(record, metric, "gain")
+            name = augmenter if augmented else ADJUSTED_ONLY
+            clauses.append((adjusted, -gain.mean * metric.sign, _clause(name, gain, metric, record["status"])))
+    usual = reference == {"augmenter": "none", "classifier": classifier, "correction": "none"}
+    against = "" if usual else f" against {' + '.join(reference.values())}"
+    where = f"{', '.join(_block(records[0]))}: {metric.title} with {classifier}{against}: "
+    best_first = sorted(clauses, key=lambda clause: (clause[0], isnan(clause[1]), clause[1]))
+    return where + ("; ".join(text for *_, text in best_first) or "nothing was compared") + "."
+
+
+def _clause(name: str, gain: Lift, metric: Metric, status: str) -> str:
+    if not gain.n:
+        return f"{name} has no result ({status})" if status != "done" else f"{name} has nothing to be paired with"
+    digits = _digits(metric)
+    unit = " points" if metric.points else ""
+    pairs = f"{gain.n} repetition{'s' * (gain.n != 1)}"
+    if isnan(gain.low):
+        return f"{name} differs by {gain.mean:+.{digits}f}{unit} (no interval: {pairs}, {gain.note})"
+    interval = f"95 % interval {gain.low:.{digits}f} to {gain.high:.{digits}f}, {pairs}"
+    if gain.marked:
+        return f"{name} {'lifts' if gain.mean > 0 else 'lowers'} it by {abs(gain.mean):.{digits}f}{unit} ({interval})"
+    few = f", fewer than {ENOUGH}" if gain.excludes_zero else ""
+    return f"{name} makes no reliable difference ({gain.mean:+.{digits}f}{unit}, {interval}{few})"
+
+
+def _metric(frame: pd.DataFrame, name: str) -> Metric:
+    metric = metric_named(name)
+    known = [column.removesuffix("_mean") for column in frame.columns if column.endswith("_mean")]
+    if known and name not in known:
+        raise UsageError(f"the table has no metric {name!r}{did_you_mean(name, known)}")
+    return metric
+
+
+def _block(record: Mapping[Any, Any]) -> tuple[str, str, str]:
+    return record["dataset"], record["imbalance"], record["extractor"]
+
+
+def _digits(metric: Metric) -> int:
+    return 1 if metric.points else 3
+
+
+def _shown(value: float | None, metric: Metric) -> float:
+    return float("nan") if value is None else value * (100 if metric.points else 1)
+
+
+def _difference(record: Mapping[Any, Any], metric: Metric, kind: Literal["lift", "gain"]) -> Lift:
+    if f"{metric.name}_{kind}" not in record:
+        return Lift()
+    lift = difference(record, metric.name, kind)
+    return replace(lift, mean=_shown(lift.mean, metric), low=_shown(lift.low, metric), high=_shown(lift.high, metric))
+
+
+def _mark(lift: Lift) -> str:
+    return "" if lift.marked else f"{UNCLEAR} "
+
+
+def _as_text(lift: Lift, n: int, digits: int) -> str:
+    """`≈ +1.2 [-0.5, 2.9]`, with the number of pairs when it is not the line's."""
+    if not lift.n:
+        return ""
+    interval = "" if isnan(lift.low) else f" [{lift.low:.{digits}f}, {lift.high:.{digits}f}]"
+    pairs = "" if lift.n == n else f" (n = {lift.n})"
+    return f"{_mark(lift)}{lift.mean:+.{digits}f}{interval}{pairs}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

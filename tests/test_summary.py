@@ -1,0 +1,180 @@
+"""What people read: marked differences only, in words, Markdown that cannot be broken by a label."""
+
+from math import isnan
+
+import pytest
+
+from benchfw.errors import UsageError
+from benchfw.statistics import Lift
+from benchfw.summary import answer, cells, headings, summary, to_markdown, verdict
+from benchfw.tables import costs, table
+
+NONE = [0.50, 0.52, 0.54, 0.56, 0.58]
+BETTER = [0.53, 0.57, 0.55, 0.60, 0.64]  # +3.8 points, 1.4 to 6.2
+SIMILAR = [0.51, 0.51, 0.57, 0.53, 0.61]  # +0.6
+WORSE = [0.40, 0.43, 0.43, 0.47, 0.47]  # -10
+ADJUSTED = [0.60, 0.60, 0.66, 0.65, 0.63]  # +8.8
+
+
+def cell(augmenter, repetition, value, *, natural=None, classifier="linear", imbalance="step:20"):
+    scores = {"none": {"balanced_accuracy": value, "minority_recall": value - 0.3, "nll": 3 - value}}
+    if natural is not None:
+        scores["la-natural"] = {"balanced_accuracy": natural, "minority_recall": natural - 0.1, "nll": 3 - natural}
+    labels = {"dataset": "digits", "imbalance": imbalance, "extractor": "pixels"}
+    return {
+        "axes": labels | {"augmenter": augmenter, "classifier": classifier, "repetition": repetition},
+        "status": "done",
+        "reason": None,
+        "scores": scores,
+        "repeats": {},
+        "costs": {"embed_seconds": 100.0, "augment_seconds": 1.0, "classify_seconds": 0.5},
+    }
+
+
+def runs(augmenter, values, **settings):
+    return [cell(augmenter, r, value, **settings) for r, value in enumerate(values)]
+
+
+@pytest.fixture
+def rows():
+    plain = [cell("none", r, value, natural=ADJUSTED[r]) for r, value in enumerate(NONE)]
+    return [*plain, *runs("smote", SIMILAR), *runs("gan-feature", BETTER), *runs("noise", WORSE)]
+
+
+def told(rows, metric="balanced_accuracy", **settings):
+    return answer(table(rows, classifiers=["linear"], **settings), metric)
+
+
+def shown(rows, metric="balanced_accuracy"):
+    frame = table(rows, classifiers=["linear"])
+    return {
+        (line.augmenter, line.correction): dict(zip(headings(metric), cells(line, metric), strict=True))
+        for line in summary(frame, costs(rows), metric)
+    }
+
+
+def test_the_answer_is_a_sentence_best_first_with_the_yardstick_last(rows):
+    assert told(rows) == (
+        "digits, step:20, pixels: balanced accuracy with linear: "
+        "gan-feature lifts it by 3.8 points (95 % interval 1.4 to 6.2, 5 repetitions); "
+        "smote makes no reliable difference (+0.6 points, 95 % interval -2.6 to 3.8, 5 repetitions); "
+        "noise lowers it by 10.0 points (95 % interval -11.2 to -8.8, 5 repetitions); "
+        "logit adjustment alone lifts it by 8.8 points (95 % interval 5.6 to 12.0, 5 repetitions)."
+    )
+
+
+def test_the_answer_puts_the_lowest_first_where_lower_is_better(rows):
+    sentence = told(rows, "nll")
+    assert "gan-feature lowers it by 0.038 (95 %" in sentence
+    assert sentence.index("gan-feature") < sentence.index("smote") < sentence.index("noise lifts it by 0.100")
+
+
+def test_the_answer_says_that_few_repetitions_are_too_few(rows):
+    few = [row for row in rows if row["axes"]["repetition"] < 3 and row["axes"]["augmenter"] in ("none", "noise")]
+    assert (
+        "noise makes no reliable difference (-10.0 points, 95 % interval -12.5 to -7.5, 3 repetitions, fewer than 5)"
+        in (told(few))
+    )
+
+
+def test_the_answer_says_that_one_repetition_has_no_interval(rows):
+    once = [row for row in rows if row["axes"]["repetition"] == 0]
+    assert "smote differs by +1.0 points (no interval: 1 repetition, one pair)" in told(once)
+
+
+def test_the_answer_tells_why_an_augmenter_has_no_result(rows):
+    rows[5:10] = [row | {"status": "skipped", "reason": "smote: too few", "scores": None} for row in rows[5:10]]
+    assert "; smote has no result (skipped: smote: too few); logit adjustment" in told(rows)
+
+
+def test_the_answer_names_another_reference(rows):
+    sentence = told(rows, versus={"correction": "la-natural"})
+    assert "with linear against none + linear + la-natural: gan-feature makes no reliable difference (-5.0" in sentence
+    assert "logit adjustment" not in sentence
+
+
+def test_there_is_one_sentence_for_each_block(rows):
+    other = [*runs("none", NONE, imbalance="exp:10"), *runs("smote", BETTER, imbalance="exp:10")]
+    first, second = told(rows + other).split("\n\n")
+    assert first.startswith("digits, exp:10, pixels: ")
+    assert second.startswith("digits, step:20, pixels: ")
+
+
+def test_a_run_of_references_alone_compares_nothing():
+    assert told(runs("none", NONE)).endswith("nothing was compared.")
+
+
+def test_a_metric_that_the_table_lacks_is_refused_with_the_nearest(rows):
+    with pytest.raises(UsageError, match="the table has no metric 'macro_f1'"):
+        told(rows, "macro_f1")
+    with pytest.raises(UsageError, match="did you mean 'balanced_accuracy'"):
+        told(rows, "balanced_acuracy")
+
+
+def test_shown_numbers_are_points_with_intervals_and_marks(rows):
+    line = shown(rows)["gan-feature", "none"]
+    assert line["balanced accuracy"] == "57.8 ± 4.3"
+    assert line["lift"] == line["gain"] == "+3.8 [1.4, 6.2]"
+    assert line["minority recall"] == "27.8 (+3.8)"
+    assert (line["n"], line["seconds"], line["status"]) == ("5", "1.5", "done")
+    assert shown(rows)["smote", "none"]["lift"] == "≈ +0.6 [-2.6, 3.8]"
+
+
+def test_a_metric_that_is_no_share_is_shown_as_it_is(rows):
+    line = shown(rows, "nll")["gan-feature", "none"]
+    assert line["nll (lower is better)"] == "2.422 ± 0.043"
+    assert line["lift"] == "-0.038 [-0.062, -0.014]"
+
+
+def test_the_reference_line_is_compared_with_nothing(rows):
+    line = shown(rows)["none", "none"]
+    assert (line["lift"], line["gain"], line["minority recall"]) == ("", "", "24.0")
+
+
+def test_pairs_that_are_fewer_than_the_repetitions_are_told(rows):
+    rows[0] |= {"status": "failed", "reason": "no memory"}
+    assert shown(rows)["noise", "none"]["lift"].startswith("≈ ")
+    assert shown(rows)["noise", "none"]["lift"].endswith("(n = 4)")
+
+
+def test_costs_belong_to_the_line_and_leave_the_shared_embedding_out(rows):
+    lines = summary(table(rows, classifiers=["linear"]), costs(rows[:5]))
+    assert {line.augmenter: line.seconds for line in lines if not isnan(line.seconds)} == {"none": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("lift", "metric", "says"),
+    [
+        (Lift(5, 0.04, 0.01, 0.07), "accuracy", "better"),
+        (Lift(5, 0.04, 0.01, 0.07), "ece", "worse"),
+        (Lift(5, -0.04, -0.07, -0.01), "accuracy", "worse"),
+        (Lift(4, 0.04, 0.01, 0.07), "accuracy", "unclear"),
+        (Lift(1, 0.04), "accuracy", "unclear"),
+        (Lift(), "accuracy", "nothing"),
+    ],
+)
+def test_a_verdict_follows_the_metrics_direction(lift, metric, says):
+    assert verdict(lift, metric) == says
+
+
+def test_markdown_has_as_many_cells_in_each_line_whatever_the_labels(rows):
+    rows += runs("gan|<b>x", BETTER)
+    text = to_markdown(table(rows, classifiers=["linear"]), costs(rows))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in lines} == {len(headings()) + 1}
+    assert "| gan\\|&lt;b>x | linear |" in text
+
+
+def test_markdown_opens_with_the_answer_and_ends_with_the_footnote(rows):
+    frame = table(rows, classifiers=["linear"])
+    text = to_markdown(frame, costs(rows))
+    assert text.startswith(answer(frame))
+    assert "**digits, step:20, pixels**\n\n| augmenter |" in text
+    assert "gain: difference from none + linear + none of the same" in text.splitlines()[-1]
+
+
+def test_a_run_without_a_finished_cell_still_tells_why(rows):
+    failed = [row | {"status": "failed", "reason": "no memory", "scores": None} for row in rows]
+    text = to_markdown(table(failed, classifiers=["linear"]), costs(failed))
+    assert "gan-feature has no result (failed: no memory)" in text
+    assert "| none | linear | none | 0 |  |  |  |  |  | failed: no memory |" in text
