@@ -1,6 +1,7 @@
 """The house keeps its order: layers, the door, plugins that are light and stand outside."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import pytest
 import benchfw
 
 ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.name.startswith("benchfw_"))
 HEAVY = {"imblearn", "numpy", "pandas", "scipy", "sklearn", "timm", "torch", "torchvision"}
 
@@ -32,6 +34,11 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
+
+
+def contract(kind: str) -> dict:
+    """The import linter's contract of that type."""
+    return next(contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"] if contract["type"] == kind)
 
 
 def rooms_for_type_checkers() -> dict[str, str]:
@@ -88,20 +95,22 @@ def test_nothing_imports_a_plugin_through_its_folder():
     assert wrong == {}, "import the plugin by its own name: through its folder it would be a second copy"
 
 
+def test_every_room_has_a_layer_and_only_training_and_metrics_are_open_to_plugins():
+    rooms = {path.stem for path in (ROOT / "benchfw").glob("*.py")} - {"__init__"}
+    layers = re.findall(r"\w+", " ".join(contract("layers")["layers"]))
+    closed = {name.removeprefix("benchfw.") for name in contract("protected")["protected_modules"]}
+    assert sorted(layers) == sorted(rooms)
+    assert rooms - closed == {"__main__", "metrics", "training"}
+
+
 def test_every_plugin_is_packaged_registered_and_under_contract():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    linter = project["tool"]["importlinter"]
-    forbidden = next(contract for contract in linter["contracts"] if contract["type"] == "forbidden")
-    independent = next(contract for contract in linter["contracts"] if contract["type"] == "independence")
+    wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     lists = {
-        "entry points": list(project["project"]["entry-points"]["benchfw.v1"].values()),
-        "wheel": [
-            path.removeprefix("plugins/")
-            for path in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"][1:]
-        ],
-        "import-linter": linter["root_packages"][1:],
-        "the core knows no plugin": forbidden["forbidden_modules"],
-        "no plugin knows another": independent["modules"],
+        "entry points": PYPROJECT["project"]["entry-points"]["benchfw.v1"].values(),
+        "wheel": [path.removeprefix("plugins/") for path in wheel if path != "benchfw"],
+        "import-linter": set(PYPROJECT["tool"]["importlinter"]["root_packages"]) - {"benchfw"},
+        "the core knows no plugin": contract("forbidden")["forbidden_modules"],
+        "no plugin knows another": contract("independence")["modules"],
     }
     assert {place: sorted(names) for place, names in lists.items() if sorted(names) != PLUGINS} == {}
 
