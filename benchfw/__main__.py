@@ -8,13 +8,13 @@ import sys
 def main() -> None:
     """Run the command line; what benchfw raises on purpose is one line on standard error and an exit code."""
     from benchfw.cli import app
-    from benchfw.errors import BenchfwError
+    from benchfw.errors import BenchfwError, StoreError
 
     try:
         app()
     except BenchfwError as error:
-        print(f"benchfw: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.stderr.write(f"benchfw: {error}\n")
+        sys.exit(3 if isinstance(error, StoreError) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
 

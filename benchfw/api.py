@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchfw import experiment as experiments
 from benchfw import runner, summary, tables
-from benchfw.experiment import Experiment
 from benchfw.registry import installed
 from benchfw.store import RunDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
+
+    from benchfw.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -81,27 +83,13 @@ def run(
     Raises UsageError for what is unknown or wrong, StoreError when results cannot be kept. A cell that fails raises
     nothing: it is a row with its reason.
     """
-    axes = dict(
-        datasets=datasets, imbalances=imbalances, extractors=extractors, augmenters=augmenters, classifiers=classifiers
-    )
+    axes = zip(experiments.AXES, (datasets, imbalances, extractors, augmenters, classifiers), strict=True)
     plain = {name: value for name, value in (settings or {}).items() if "." not in name}
     dotted = {name: value for name, value in (settings or {}).items() if "." in name}
-    lists = {name: None if texts is None else list(texts) for name, texts in axes.items()}
+    lists = {name: None if texts is None else list(texts) for name, texts in axes}
     wanted = experiments.requested(experiment, {**lists, **plain, "set": dotted})
-    how = runner.Settings(Path(out) if out else None, cache_named(cache), device, jobs)
+    how = runner.Settings(Path(out) if out else None, runner.cache_named(cache), device, jobs)
     planned = runner.plan(wanted, how, installed())
-    directory = runner.directory_for(planned, how, changed=wanted != experiments.load(wanted_name(experiment)))
-    runner.run(planned, directory, how, runner.Watcher())
+    directory = runner.directory_for(planned, how, wanted, experiment)
+    runner.run(planned, directory, how, runner.Silent())
     return Results(directory.root)
-
-
-def wanted_name(name: str | None) -> str:
-    """The experiment that runs when none is named."""
-    return name or experiments.DEFAULT
-
-
-def cache_named(name: str | Path | None) -> Path | None:
-    """The cache directory of that name: the user's when None, none at all for `off`."""
-    if name is None:
-        return runner.cache_home()
-    return None if str(name) == "off" else Path(name).expanduser()

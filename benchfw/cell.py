@@ -6,10 +6,8 @@ import io
 import resource
 import sys
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +38,9 @@ from benchfw.store import StageCache, as_bytes, read_json, saving, write_atomica
 from benchfw.training import EMBEDDING_BATCH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from benchfw.data import Sample
 
 PREDICTION_BATCH = 4 * EMBEDDING_BATCH
@@ -48,7 +49,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell works: the stage cache, the run's predictions and tracebacks, downloads, the device, and who listens.
+    """Where a cell works: stage cache, results (predictions and tracebacks), downloads, device, and who listens.
 
     listen: called with (stage, done, total) while a long stage works.
     """
@@ -311,9 +312,8 @@ def classify(cell: Cell, embedding: Embedding, train: FeatureSet, place: Place) 
     misfit = layout_misfit(cell.classifier, train.space.layout, cell.experiment.adapt)
     if misfit is not None:
         raise CannotRun(misfit)
-    train, val, test = (_adapted(cell, features) for features in (train, embedding.val, embedding.test))
-    assert train is not None
-    assert test is not None
+    train, test = _adapted(cell, train), _adapted(cell, embedding.test)
+    val = None if embedding.val is None else _adapted(cell, embedding.val)
     ctx = _context(cell, "classifier", place)
     start = perf_counter()
     with isolated(ctx.seed):
@@ -324,8 +324,8 @@ def classify(cell: Cell, embedding: Embedding, train: FeatureSet, place: Place) 
     return Predictions(log_scores.numpy(), _facts(ctx, start))
 
 
-def _adapted(cell: Cell, features: FeatureSet | None) -> FeatureSet | None:
-    if features is None or features.space.layout in cell.classifier.accepts:
+def _adapted(cell: Cell, features: FeatureSet) -> FeatureSet:
+    if features.space.layout in cell.classifier.accepts:
         return features
     return features.pooled() if cell.experiment.adapt == "pool" else features.flat()
 
@@ -345,8 +345,8 @@ def score_cell(
     """Keep the predictions, and score them plain and with each correction."""
     test, facts = embedding.test, embedding.facts
     buffer = io.BytesIO()
-    kept = {"ids": test.ids.numpy(), "labels": test.labels.numpy(), "log_scores": predictions.log_scores}
-    np.savez_compressed(buffer, **kept)
+    ids, labels, log_scores = test.ids.numpy(), test.labels.numpy(), predictions.log_scores
+    np.savez_compressed(buffer, ids=ids, labels=labels, log_scores=log_scores)
     write_atomically(place.results / "predictions" / f"{cell.id}.npz", buffer.getvalue())
     made = readouts(
         predictions.log_scores.astype(np.float64),
@@ -354,7 +354,9 @@ def score_cell(
         natural_prior=train.natural_prior.numpy(),
         corrected=cell.classifier.corrects_prior,
     )
-    scores = {name: _scored(readout.log_scores, embedding, cell) for name, readout in made.items() if not readout.repeats}
+    scores = {
+        name: _scored(readout.log_scores, embedding, cell) for name, readout in made.items() if not readout.repeats
+    }
     repeats = {name: readout.repeats for name, readout in made.items() if readout.repeats}
     scores |= {name: scores[earlier] for name, earlier in repeats.items()}
     return {
@@ -435,5 +437,3 @@ def _peak_mib() -> float:
     """The largest resident size of this process so far, MiB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB here
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-

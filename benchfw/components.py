@@ -122,12 +122,12 @@ class Dataset(Component):
 
 @dataclasses.dataclass(frozen=True)
 class Extractor(Component):
-    """Maps images to features without training: pixels, HOG.
+    """Maps images to features without training: pixels, HOG."""
 
-    layout: that of its features, where its parameters decide it.
-    """
-
-    layout: ClassVar[Layout | None] = None
+    @property
+    def layout(self) -> Layout | None:
+        """The layout of its features, where its parameters decide it; None where the data does."""
+        return None
 
     def embed(self, images: Tensor, ctx: Context) -> Tensor:
         """(B, C, H, W) uint8 -> (B, *shape) float32."""
@@ -136,17 +136,17 @@ class Extractor(Component):
 
 @dataclasses.dataclass(frozen=True)
 class NeuralExtractor(Component):
-    """A network trained on the imbalanced images; its body gives the features, its head is the warm start.
-
-    layout: that of its features, where its parameters decide it.
-    """
-
-    layout: ClassVar[Layout | None] = None
+    """A network trained on the imbalanced images; its body gives the features, its head is the warm start."""
 
     steps: int | None = param(None, "optimiser steps; none: as many as the epochs have", ge=0)
     epochs: float = param(50.0, "passes over the training images, where steps is none", ge=0)
     batch: int = param(64, "images in a step", ge=2)
     lr: float = param(1e-3, "Adam's learning rate", gt=0)
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout of its features, where its parameters decide it; None where the data does."""
+        return None
 
     @property
     def gives(self) -> frozenset[str]:
@@ -231,9 +231,12 @@ class NeuralClassifier(Classifier):
 
     def fit(self, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> Predictor:
         """Build, train for the step budget on the shared stream, and predict with the last step's weights."""
+        return self.fit_network(self.build(train.space).to(ctx.device), train, ctx)
+
+    def fit_network(self, network: nn.Module, train: FeatureSet, ctx: Context) -> Predictor:
+        """Train a built network, on the context's device, for the step budget."""
         from benchfw import training
 
-        network = self.build(train.space).to(ctx.device)
         batches = training.stream(train, steps=self.steps, batch=self.batch, seed=ctx.seed)
         loss = training.loss_named(self.loss, train.prior)
         frozen = self.batch_norm == "frozen"

@@ -107,14 +107,18 @@ class ImageDataset:
         import torch
 
         if len(set(self.class_names)) < len(self.class_names):
-            raise DataError(f"class_names: wants {len(self.class_names)} different names, found {list(self.class_names)}")
+            raise DataError(
+                f"class_names: wants {len(self.class_names)} different names, found {list(self.class_names)}"
+            )
         start = 0
         for name in ("train", "val", "test"):
             part = getattr(self, name)
             if part is None:
                 continue
             if part.image_shape != self.train.image_shape:
-                raise DataError(f"{name}: wants images of shape {self.train.image_shape} like train, found {part.image_shape}")
+                raise DataError(
+                    f"{name}: wants images of shape {self.train.image_shape} like train, found {part.image_shape}"
+                )
             _check_labels(name, part.labels, self.n_classes)
             object.__setattr__(self, name, replace(part, ids=torch.arange(start, start + len(part))))
             start += len(part)
@@ -213,7 +217,9 @@ class FeatureSet:
             raise PluginError(f"feature values: wants float32, found {self.values.dtype}")
         size = len(self.values) if self.index is None else len(self.index)
         if self.labels.shape != (size,) or self.ids.shape != (size,):
-            raise PluginError(f"features: {size} rows, {len(self.labels)} labels and {len(self.ids)} ids; wants as many of each")
+            raise PluginError(
+                f"features: {size} rows, {len(self.labels)} labels and {len(self.ids)} ids; wants as many of each"
+            )
         _check_labels("features", self.labels, self.space.n_classes)
 
     def __len__(self) -> int:

@@ -1,11 +1,11 @@
 """The errors that benchfw raises on purpose; each message is one line that says where, found, wanted, cure.
 
-    BenchfwError            anything below; the command line prints the message and no traceback
-    |-- UsageError          the request is wrong: an unknown name, a bad parameter, a directory of another run
-    |-- DataError           the data is wrong: files missing, NaN features, too few samples
-    |-- CannotRun           a component does not fit this data; the cell becomes a skipped row with the reason
-    |-- PluginError         a plugin breaks its contract: wrong shape, wrong role, duplicate name
-    `-- StoreError          a result cannot be saved or read back; always fatal for the run
+BenchfwError            anything below; the command line prints the message and no traceback
+|-- UsageError          the request is wrong: an unknown name, a bad parameter, a directory of another run
+|-- DataError           the data is wrong: files missing, NaN features, too few samples
+|-- CannotRun           a component does not fit this data; the cell becomes a skipped row with the reason
+|-- PluginError         a plugin breaks its contract: wrong shape, wrong role, duplicate name
+`-- StoreError          a result cannot be saved or read back; always fatal for the run
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import pydantic
 
 from benchfw.errors import UsageError, did_you_mean
-from benchfw.settings import STRICT, Text
+from benchfw.settings import Text, checker
 
 AXES = ("datasets", "imbalances", "extractors", "augmenters", "classifiers")
 REFERENCES = ("none", "random")
@@ -28,7 +28,7 @@ def setting(default: Any, help: str, **bounds: float) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A matrix and how to run it. The axes hold component texts, e.g. `smote@k=3`; `set` holds `kind.name.parameter`."""
+    """A matrix and how to run it. The axes hold texts, e.g. `smote@k=3`; `set` holds values by kind.name.parameter."""
 
     name: str = setting("custom", "name of the experiment, and of its results directory")
     description: str = setting("", "one sentence on what it asks")
@@ -52,14 +52,9 @@ class Experiment:
 
 @cache
 def _adapters() -> dict[str, pydantic.TypeAdapter[Any]]:
-    from typing import Annotated, get_type_hints
-
     hints = get_type_hints(Experiment)
     return {
-        field.name: pydantic.TypeAdapter(
-            Annotated[hints[field.name], pydantic.Field(**field.metadata["bounds"])], config=STRICT
-        )
-        for field in dataclasses.fields(Experiment)
+        field.name: checker(hints[field.name], field.metadata["bounds"]) for field in dataclasses.fields(Experiment)
     }
 
 
@@ -82,7 +77,9 @@ def load(name: str) -> Experiment:
         except OSError as error:
             raise UsageError(f"experiment {name}: {error.strerror}; wants a readable TOML file") from error
     else:
-        raise UsageError(f"no experiment named {name!r}{did_you_mean(name, packaged())}; or give a file ending in .toml")
+        raise UsageError(
+            f"no experiment named {name!r}{did_you_mean(name, packaged())}; or give a file ending in .toml"
+        )
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -87,9 +87,12 @@ class Imbalance:
         for c, n in zip(order, wanted, strict=True):
             by_class[c] = n
             if n < 1:
-                raise CannotRun(f"imbalance {self} leaves class {c} with 0 of {available[c]} training samples; choose a smaller ratio")
+                left = f"class {c} with 0 of its {available[c]} training samples"
+                raise CannotRun(f"imbalance {self} leaves {left}; choose a smaller ratio")
             if n > available[c]:
-                raise CannotRun(f"imbalance {self} asks {n} samples of class {c}, which has {available[c]}; ask for fewer")
+                raise CannotRun(
+                    f"imbalance {self} asks {n} samples of class {c}, which has {available[c]}; ask for fewer"
+                )
         return by_class
 
     def _shares(self, classes: int) -> list[float]:
@@ -126,8 +129,5 @@ def _run(count: int, times: int) -> str:
 
 
 def _largest(available: int, share: float) -> int:
-    """The largest n with int(n * share) <= available."""
-    n = int((available + 1) / share)
-    while int(n * share) > available:
-        n -= 1
-    return n
+    """The largest n with n * share <= available, up to rounding."""
+    return int(available / share + 1e-9)

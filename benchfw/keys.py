@@ -1,4 +1,4 @@
-"""Keys: everything that decides a result, hashed, so that a cached one is used exactly when running again would give it.
+"""Keys: all that decides a result, hashed, so that a cached one is used exactly when running again would give it.
 
 A key holds the component and all its parameters, the seed, the key of the stage before it, the code as parsed source
 without comments and docstrings, the library versions, the threads and the kind of device.
@@ -9,19 +9,23 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchfw.components import Component
 from benchfw.machine import device_class, installed_version
 from benchfw.plan import Cell, dump
 from benchfw.seeding import stage_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
+
+    from benchfw.components import Component
 
 PROTOCOL = (  # the core's modules whose code decides numbers
     *("errors", "data", "context", "seeding", "imbalance", "splits", "training", "metrics", "components", "hookspecs"),
@@ -39,19 +43,29 @@ class Keys:
     cell: str
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its keys and, when it cannot run, the reason."""
+
+    cell: Cell
+    keys: Keys
+    misfit: str | None
+
+
 def keys_of(cell: Cell, device: torch.device, downloads: Path) -> Keys:
     """The keys of a cell. downloads: where data sets look for their files, whose contents enter the key."""
     experiment = cell.experiment
     split = {
-        "files": [content_digest(path) for path in sorted(cell.dataset.files(downloads))],
+        "files": _contents(cell.dataset.files(downloads)),
         "imbalance": str(cell.imbalance),
         "test_fraction": experiment.test_fraction,
         "val_fraction": experiment.val_fraction,
-        "seeds": _seeds(cell, "test-split", "split"),
+        "seeds": _seeds(cell, "test-split", "imbalance", "validation"),
     }
     machine = {
         "torch": installed_version("torch"),
         "numpy": installed_version("numpy"),
+        "scikit-learn": installed_version("scikit-learn"),
         "threads": experiment.threads,
         "device": device_class(device),
         "protocol": _digest(tuple(f"benchfw.{name}" for name in PROTOCOL)),
@@ -96,18 +110,28 @@ def _sources(module: str) -> list[Path]:
 def _code(path: Path) -> str:
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
             node.body = node.body[1:]
     return ast.dump(tree)
 
 
+def _contents(paths: Sequence[Path]) -> list[tuple[str, str]]:
+    """Each file's path below their common parent, where labels may stand, and the SHA-256 of its content."""
+    if not paths:
+        return []
+    top = Path(os.path.commonpath([path.parent for path in paths]))
+    return sorted((path.relative_to(top).as_posix(), content_digest(path)) for path in paths)
+
+
+def content_digest(path: Path) -> str:
+    """The SHA-256 of a file's content; memoised by path, size and time of change."""
+    stat = path.stat()
+    return _content_digest(path, stat.st_size, stat.st_mtime_ns)
+
+
 @cache
-def _content_digest(path: Path, size: int, modified: int) -> str:
+def _content_digest(path: Path, _size: int, _modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def content_digest(path: Path) -> list[str]:
-    """The name and the SHA-256 of a file's content; memoised by path, size and time of change."""
-    stat = path.stat()
-    return [path.name, _content_digest(path.absolute(), stat.st_size, stat.st_mtime_ns)]

@@ -81,5 +81,6 @@ def _commit() -> str | None:
 
 
 def _git(home: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(home), *words], capture_output=True, text=True, timeout=10, check=True)
+    command = ["git", "-C", str(home), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603  # fixed words
     return done.stdout.strip()

@@ -77,7 +77,8 @@ def layout_misfit(classifier: Classifier, layout: str | None, adapt: str) -> str
     if layout in (None, *classifier.accepts) or adapt != "none":
         return None
     accepted = " or ".join(f"{kind}s" for kind in classifier.accepts)
-    return f"classifier {label(classifier)} takes {accepted}, but the features are {layout}s; --set adapt=pool or adapt=flatten"
+    cure = "--set adapt=pool or --set adapt=flatten"
+    return f"classifier {label(classifier)} takes {accepted}, but the features are {layout}s; {cure}"
 
 
 def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
@@ -94,7 +95,7 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
     imbalances = tuple(Imbalance.parse(text) for text in experiment.imbalances)
     axes = {kind: _components(experiment, kind, registry) for kind in KINDS}
     _check_settings(experiment, axes)
-    labels = {f"{kind}s": tuple(map(label, axes[kind])) for kind in KINDS}
+    labels: dict[str, Any] = {f"{kind}s": tuple(map(label, axes[kind])) for kind in KINDS}
     experiment = dataclasses.replace(experiment, imbalances=tuple(map(str, imbalances)), set=(), **labels)
     order = product(
         axes["dataset"],
@@ -150,14 +151,12 @@ def dump(component: Component) -> dict[str, Any]:
 def from_json(text: str, registry: Registry) -> Cell:
     """The cell that `as_json` wrote."""
     content = json.loads(text)
-    components = {
-        kind: registry.get(kind, content[kind]["name"])(**content[kind]["parameters"]) for kind in KINDS
-    }
-    settings = content["experiment"]
-    experiment = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    components = {kind: registry.get(kind, content[kind]["name"])(**content[kind]["parameters"]) for kind in KINDS}
+    stored = content["experiment"].items()
+    settings: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
     return Cell(
         **components,  # type: ignore[arg-type]  # the registry gives each kind its own role
         imbalance=Imbalance.parse(content["imbalance"]),
         repetition=content["repetition"],
-        experiment=Experiment(**experiment),
+        experiment=Experiment(**settings),
     )

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -23,6 +23,9 @@ from benchfw.components import (
 )
 from benchfw.errors import PluginError, UsageError, did_you_mean
 from benchfw.settings import check_parameters
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROLES: dict[str, tuple[type[Component], ...]] = {
     "dataset": (Dataset,),

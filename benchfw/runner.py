@@ -1,28 +1,32 @@
-"""A whole run: plan, open the directory, reuse what still holds, run the rest, write the tables. One failure is one row."""
+"""A whole run: plan, open the directory, reuse what holds, run the rest, write tables. One failure is one row."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from benchfw import summary, tables
 from benchfw.cell import ended
 from benchfw.errors import StoreError
-from benchfw.experiment import Experiment
-from benchfw.keys import Keys, keys_of
+from benchfw.experiment import Experiment, requested
+from benchfw.keys import Planned, keys_of
 from benchfw.machine import describe, device_named, usable_cores
 from benchfw.plan import Cell, as_json, cells
-from benchfw.registry import Registry
-from benchfw.store import Planned, RunDirectory, StageCache, experiment_digest, saving, write_atomically
-from benchfw.workers import Ended, Task, in_process, in_workers
+from benchfw.store import RunDirectory, StageCache, experiment_digest, write_atomically
+from benchfw.workers import Task, in_process, in_workers
 from benchfw.workers import describe as describe_task
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchfw.registry import Registry
+
+SHARED = ("embed", "augment")  # the stages that cells share, in the order of `Task.shares`
 MOST_JOBS = 8  # by default; each worker holds a copy of torch
 
 
@@ -40,28 +44,48 @@ class Settings:
     device: str = "auto"
     jobs: int | None = None
 
+    @property
+    def downloads(self) -> Path:
+        """Where data sets keep what they fetched: beside the stages, in the user's cache when there is none."""
+        return (self.cache or cache_home()) / "downloads"
 
-@dataclass
-class Step:
-    """What the runner tells whoever watches, as it goes: all counts of cells."""
 
+@dataclass(frozen=True)
+class Start:
+    """What a run finds before its first cell, as counts of cells; stale ones were finished under another key."""
+
+    out: Path
     total: int
-    reused: int = 0
-    stale: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
+    misfits: int
+    reused: int
+    stale: int
+    to_run: int
 
 
-class Watcher:
-    """Is told of a run as it goes; this one is silent. The console's shows progress."""
+class Watcher(Protocol):
+    """Is told of a run as it goes."""
 
-    def planned(self, step: Step, out: Path) -> None:
+    def planned(self, start: Start) -> None:
         """Before the first cell runs."""
 
     def tick(self, running: Sequence[tuple[Cell, str]]) -> None:
         """Several times a second: the running cells, each with its progress as `stage done total` or ''."""
 
     def finished(self, cell: Cell, row: dict[str, Any]) -> None:
-        """After each cell."""
+        """After each cell, with its row."""
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def planned(self, start: Start) -> None:
+        """Nothing."""
+
+    def tick(self, running: Sequence[tuple[Cell, str]]) -> None:
+        """Nothing."""
+
+    def finished(self, cell: Cell, row: dict[str, Any]) -> None:
+        """Nothing."""
 
 
 def cache_home() -> Path:
@@ -72,38 +96,58 @@ def cache_home() -> Path:
     return Path(given).expanduser() if given else user_cache_path("benchfw", appauthor=False)
 
 
-def plan(experiment: Experiment, settings: Settings, registry: Registry) -> list[tuple[Planned, Keys]]:
+def cache_named(name: str | Path | None) -> Path | None:
+    """The cache directory of that name: the user's when None, none at all for `off`."""
+    if name is None:
+        return cache_home()
+    return None if str(name) == "off" else Path(name).expanduser()
+
+
+def plan(experiment: Experiment, settings: Settings, registry: Registry) -> list[Planned]:
     """Every cell with its keys and, when it cannot run, the reason. Raises UsageError for what the user got wrong."""
-    device = device_named(settings.device)
-    downloads = (settings.cache or cache_home()) / "downloads"
-    planned = []
-    for cell in cells(experiment, registry):
-        keys = keys_of(cell, device, downloads)
-        planned.append((Planned(cell, keys.cell, cell.misfit()), keys))
-    return planned
+    device, downloads = device_named(settings.device), settings.downloads
+    return [Planned(cell, keys_of(cell, device, downloads), cell.misfit()) for cell in cells(experiment, registry)]
 
 
-def directory_for(planned: Sequence[tuple[Planned, Keys]], settings: Settings, changed: bool) -> RunDirectory:
-    """The results directory of a plan. changed: whether the packaged experiment was changed for it."""
-    experiment = planned[0][0].cell.experiment
-    name = f"{experiment.name}-{experiment_digest(experiment)}" if changed else experiment.name
-    return RunDirectory(settings.out or Path("results") / name)
+def directory_for(planned: Sequence[Planned], settings: Settings, wanted: Experiment, name: str | None) -> RunDirectory:
+    """The results directory: the one asked for, else results/<experiment>, with a digest where it was changed.
+
+    wanted: the experiment as requested; name: the one that it was made from.
+    """
+    if settings.out is not None:
+        return RunDirectory(settings.out)
+    changed = wanted != requested(name, {})
+    digest = f"-{experiment_digest(planned[0].cell.experiment)}" if changed else ""
+    return RunDirectory(Path("results") / f"{wanted.name}{digest}")
 
 
-def run(
-    planned: Sequence[tuple[Planned, Keys]], directory: RunDirectory, settings: Settings, watcher: Watcher
-) -> Counter[str]:
+def preview(planned: Sequence[Planned], directory: RunDirectory, settings: Settings) -> dict[str, Any]:
+    """What `run` would do, as JSON values: each cell's axes, state (to run, finished, skipped), reason and key."""
+    described = [
+        {
+            "id": item.cell.id,
+            "axes": item.cell.axes,
+            "state": "skipped" if item.misfit else "finished" if directory.reusable(item) else "to run",
+            "reason": item.misfit,
+            "key": item.keys.cell,
+        }
+        for item in planned
+    ]
+    embeddings = {item.keys.embed for item in planned if item.misfit is None}
+    cached = {key for key in embeddings if settings.cache and StageCache(settings.cache).find("embed", key)}
+    counts = {"embeddings": len(embeddings), "cached_embeddings": len(cached)}
+    return {"directory": str(directory.root), "cells": described, **counts}
+
+
+def run(planned: Sequence[Planned], directory: RunDirectory, settings: Settings, watcher: Watcher) -> Counter[str]:
     """Run what is planned and write the tables; returns how many cells ended in which status.
 
     What is finished under the same key is reused. Ctrl-C and errors leave what is finished; the same call goes on.
     Raises UsageError when the directory is taken, StoreError as soon as a result cannot be kept.
     """
-    experiment = planned[0][0].cell.experiment
-    device = device_named(settings.device)
-    machine = describe(device, experiment.threads)
-    with directory.opened([p for p, _ in planned], machine):
-        step, waiting = _what_to_run(planned, directory)
-        watcher.planned(step, directory.root)
+    machine = describe(device_named(settings.device), planned[0].cell.experiment.threads)
+    with directory.opened(planned, machine):
+        waiting = _what_to_run(planned, directory, watcher)
         try:
             with _workplace(settings) as (cache, scratch):
                 _run_cells(waiting, directory, settings, cache, scratch, watcher)
@@ -112,65 +156,49 @@ def run(
     return statuses
 
 
-def _what_to_run(
-    planned: Sequence[tuple[Planned, Keys]], directory: RunDirectory
-) -> tuple[Step, list[tuple[Planned, Keys]]]:
-    """Count what is reused and stale, store the rows of misfits, and give the rest."""
-    step, waiting = Step(total=len(planned)), []
-    for plan_of, keys in planned:
-        row = directory.row(plan_of.cell.id)
-        if plan_of.misfit is not None:
-            directory.save(ended(plan_of.cell, plan_of.key, "skipped", plan_of.misfit))
-            step.statuses["skipped"] += 1
-        elif row is not None and row["key"] == plan_of.key and row["status"] in ("done", "skipped"):
-            step.reused += 1
-            step.statuses[row["status"]] += 1
-        else:
-            step.stale += row is not None and row["key"] != plan_of.key
-            waiting.append((plan_of, keys))
-    return step, waiting
+def _what_to_run(planned: Sequence[Planned], directory: RunDirectory, watcher: Watcher) -> list[Planned]:
+    """Store the rows of misfits, tell the watcher what is reused and stale, and give the rest."""
+    misfits = [item for item in planned if item.misfit is not None]
+    for item in misfits:
+        directory.save(ended(item.cell, item.keys.cell, "skipped", item.misfit or ""))
+    fitting = [item for item in planned if item.misfit is None]
+    waiting = [item for item in fitting if directory.reusable(item) is None]
+    rows = [(item, directory.row(item.cell.id)) for item in waiting]
+    stale = sum(row is not None and row["key"] != item.keys.cell for item, row in rows)
+    reused = len(fitting) - len(waiting)
+    watcher.planned(Start(directory.root, len(planned), len(misfits), reused, stale, len(waiting)))
+    return waiting
 
 
 def _run_cells(
-    waiting: list[tuple[Planned, Keys]],
+    waiting: Sequence[Planned],
     directory: RunDirectory,
     settings: Settings,
     cache: StageCache,
     scratch: Path,
     watcher: Watcher,
 ) -> None:
-    if not waiting:
-        return
-    by_id = {planned.cell.id: planned for planned, _ in waiting}
-    tasks = [_task(planned.cell, keys, directory, settings, cache, scratch) for planned, keys in waiting]
+    by_id = {item.cell.id: item for item in waiting}
+    tasks = [_task(item, directory, settings, cache, scratch) for item in waiting]
 
     def tick(running: Sequence[Task]) -> None:
         watcher.tick([(by_id[task.id].cell, _progress(scratch / task.id)) for task in running])
 
-    for end in _executed(tasks, tick, waiting, settings, cache, scratch):
-        if end.fatal is not None:
-            raise StoreError(end.fatal)
-        planned = by_id[end.task.id]
-        row = end.row or ended(planned.cell, planned.key, "killed", end.killed or "no answer")
-        directory.save(row)
-        watcher.finished(planned.cell, row)
-
-
-def _executed(
-    tasks: list[Task],
-    tick: Callable[[Sequence[Task]], None],
-    waiting: list[tuple[Planned, Keys]],
-    settings: Settings,
-    cache: StageCache,
-    scratch: Path,
-) -> Iterator[Ended]:
     jobs = _jobs(settings, len(tasks))
     if jobs == 0:
-        return in_process(tasks, tick)
-    made = {keys.embed for _, keys in waiting if cache.find("embed", keys.embed)}
-    made |= {keys.augment for _, keys in waiting if cache.find("augment", keys.augment)}
-    threads = waiting[0][0].cell.experiment.threads
-    return in_workers(tasks, tick, jobs=jobs, threads=threads, made=made, scratch=scratch)
+        ends = in_process(tasks, tick)
+    else:
+        made = {key for task in tasks for stage, key in zip(SHARED, task.shares, strict=True) if cache.find(stage, key)}
+        threads = waiting[0].cell.experiment.threads
+        ends = in_workers(tasks, tick, jobs=jobs, threads=threads, made=made, scratch=scratch)
+    with closing(ends):
+        for end in ends:
+            item = by_id[end.task.id]
+            if end.fatal is not None:
+                raise StoreError(end.fatal)
+            row = end.row or ended(item.cell, item.keys.cell, "killed", end.killed or "no answer")
+            directory.save(row)
+            watcher.finished(item.cell, row)
 
 
 def _jobs(settings: Settings, tasks: int) -> int:
@@ -180,18 +208,16 @@ def _jobs(settings: Settings, tasks: int) -> int:
     return min(usable_cores() if on_cpu else 1, MOST_JOBS, tasks)
 
 
-def _task(
-    cell: Cell, keys: Keys, directory: RunDirectory, settings: Settings, cache: StageCache, scratch: Path
-) -> Task:
+def _task(item: Planned, directory: RunDirectory, settings: Settings, cache: StageCache, scratch: Path) -> Task:
     text = describe_task(
-        as_json(cell),
+        as_json(item.cell),
         cache=cache.root.absolute(),
         results=directory.root.absolute(),
-        downloads=((settings.cache or cache_home()) / "downloads").absolute(),
+        downloads=settings.downloads.absolute(),
         device=str(device_named(settings.device)),
         progress=scratch,
     )
-    return Task(cell.id, text, (keys.embed, keys.augment))
+    return Task(item.cell.id, text, (item.keys.embed, item.keys.augment))
 
 
 def _progress(path: Path) -> str:
@@ -215,11 +241,8 @@ def write_tables(directory: RunDirectory) -> Counter[str]:
     experiment, rows = directory.rows()
     table = tables.table(rows, classifiers=experiment.classifiers)
     costs = tables.costs(rows)
-    with saving(f"the tables in {directory.root}"):
-        tables.write_csv(table, directory.root / "table.csv")
-        tables.write_csv(costs, directory.root / "costs.csv")
+    write_atomically(directory.root / "table.csv", tables.to_csv(table).encode())
+    write_atomically(directory.root / "costs.csv", tables.to_csv(costs).encode())
     markdown = summary.to_markdown(table, costs, experiment.metric)
     write_atomically(directory.root / "table.md", markdown.encode())
     return Counter(row["status"] for row in rows)
-
-

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 AXES_OF_STAGE: dict[str, tuple[str, ...]] = {
     "test-split": ("dataset", "repetition"),
-    "split": ("dataset", "imbalance", "repetition"),
+    "imbalance": ("dataset", "imbalance", "repetition"),
+    "validation": ("dataset", "imbalance", "repetition"),
     "extractor": ("dataset", "imbalance", "repetition", "extractor"),
     "augmenter": ("dataset", "imbalance", "repetition", "extractor", "augmenter"),
     "draws": ("dataset", "imbalance", "repetition", "extractor", "augmenter", "classifier"),
@@ -50,13 +51,13 @@ def isolated(seed: int) -> Iterator[None]:
     import numpy as np
     import torch
 
-    python_state, numpy_state = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  # plugins' libraries use it
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.manual_seed(seed)
         try:
             yield
         finally:
             random.setstate(python_state)
-            np.random.set_state(numpy_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002

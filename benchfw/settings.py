@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 import types
-from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from functools import cache
 from sys import modules
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_type_hints
 
 import pydantic
 
 from benchfw.components import Component
 from benchfw.errors import PluginError, UsageError, did_you_mean
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 C = TypeVar("C", bound=Component)
+
+F = TypeVar("F")
 
 STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _memo(function: F) -> F:
+    """`functools.cache` for functions of a class; typeshed's wants a hashable instance."""
+    return cast("F", cache(cast("Any", function)))
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def configure(component: type[C], named: Named, where: str, overrides: Mapping[s
     return component(**{name: read(component, name, value, where) for name, value in values.items()})
 
 
-def read(component: type[Component], name: str, value: object, where: str) -> Any:
+def read(component: type[Any], name: str, value: object, where: str) -> Any:
     """One parameter's value, checked. Raises UsageError: `augmenter.smote.k: wants int >= 1, found 'three'`."""
     known = {field.name: field for field in fields(component)}
     if name not in known:
@@ -100,7 +110,7 @@ def read(component: type[Component], name: str, value: object, where: str) -> An
     raise UsageError(f"{where}.{name}: wants {wanted(component, known[name])}, found {found!r}")
 
 
-def wanted(component: type[Component], field: Field[Any]) -> str:
+def wanted(component: type[Any], field: Field[Any]) -> str:
     """The type and bounds of a parameter in words: `int >= 1`, `ce | balanced-softmax`, `int | none`."""
     bounds = [f"{SIGNS[key]} {bound:g}" for key, bound in field.metadata["bounds"].items()]
     return " ".join([_in_words(_types(component)[field.name]), " and ".join(bounds)]).strip()
@@ -114,7 +124,7 @@ def _in_words(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
-def check_parameters(component: type[Component], where: str) -> None:
+def check_parameters(component: type[Any], where: str) -> None:
     """Check what a plugin declares: each parameter has help and a default in its own bounds, and so have the presets.
 
     Raises PluginError.
@@ -133,24 +143,26 @@ def check_parameters(component: type[Component], where: str) -> None:
         raise PluginError(str(error)) from error
 
 
-@cache
-def _adapters(component: type[Component]) -> dict[str, pydantic.TypeAdapter[Any]]:
+@_memo
+def _adapters(component: type[Any]) -> dict[str, pydantic.TypeAdapter[Any]]:
     """A checker for each parameter, from its annotation and the bounds of its `param`."""
     hints = _types(component)
-    return {
-        field.name: pydantic.TypeAdapter(
-            Annotated[hints[field.name], pydantic.Field(**field.metadata["bounds"])], config=STRICT
-        )
-        for field in fields(component)
-    }
+    return {field.name: checker(hints[field.name], field.metadata["bounds"]) for field in fields(component)}
 
 
-@cache
-def _types(component: type[Component]) -> dict[str, Any]:
+def checker(kind: Any, bounds: Mapping[str, float]) -> pydantic.TypeAdapter[Any]:
+    """What checks values of a type (strictly, finite) within bounds, as pydantic names them."""
+    ge, gt, le, lt = (bounds.get(name) for name in SIGNS)
+    bounded: Any = Annotated[kind, pydantic.Field(ge=ge, gt=gt, le=le, lt=lt)]
+    return pydantic.TypeAdapter(bounded, config=STRICT)
+
+
+@_memo
+def _types(component: type[Any]) -> dict[str, Any]:
     """The types of a component's fields; each annotation is read in the module of the class that declares it."""
     names = {field.name for field in fields(component)}
     hints: dict[str, Any] = {}
     for owner in reversed(component.__mro__):
-        own = {name: text for name, text in owner.__dict__.get("__annotations__", {}).items() if name in names}
+        own = {name: text for name, text in inspect.get_annotations(owner).items() if name in names}
         hints |= get_type_hints(types.SimpleNamespace(__annotations__=own), vars(modules[owner.__module__]))
     return hints

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,8 @@ from benchfw.errors import DataError, PluginError
 from benchfw.seeding import stage_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from benchfw.data import ImageDataset, ImageSet
@@ -47,12 +48,12 @@ def split(
     train, test = dataset.train, dataset.test
     if test is None:
         train, test = hold_out(train, test_fraction, seed=stage_seed(seed, "test-split", axes), part="test")
-    rng = torch.Generator().manual_seed(stage_seed(seed, "split", axes))
+    rng = torch.Generator().manual_seed(stage_seed(seed, "imbalance", axes))
     _check_classes(train, dataset)
     train = train.take(imbalance.keep(train.labels, dataset.n_classes, rng))
     val = dataset.val
     if val is None and val_fraction > 0:
-        train, val = hold_out(train, val_fraction, seed=stage_seed(seed, "split", axes), part="validation")
+        train, val = hold_out(train, val_fraction, seed=stage_seed(seed, "validation", axes), part="validation")
     _check_disjoint(train, val, test)
     return Splits(train, val, test)
 
@@ -115,7 +116,9 @@ def _check_classes(train: ImageSet, dataset: ImageDataset) -> None:
     counts = train.labels.bincount(minlength=dataset.n_classes).tolist()
     for c, count in enumerate(counts):
         if count == 0:
-            raise DataError(f"class {c} ({dataset.class_names[c]!r}) has no training sample; wants at least 1 of each class")
+            raise DataError(
+                f"class {c} ({dataset.class_names[c]!r}) has no training sample; wants at least 1 of each class"
+            )
 
 
 def _check_disjoint(*parts: ImageSet | None) -> None:

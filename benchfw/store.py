@@ -7,19 +7,23 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from benchfw.errors import StoreError, UsageError, os_words
 from benchfw.experiment import Experiment, from_mapping, to_toml
-from benchfw.plan import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchfw.keys import Planned
 
 FORMAT = 1
+FINISHED = ("done", "skipped")
 
 
 @contextmanager
@@ -103,15 +107,6 @@ def _rename(filled: Path, path: Path) -> None:
 # ---- a run's directory ----
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A cell with its key and, when it cannot run, the reason."""
-
-    cell: Cell
-    key: str
-    misfit: str | None
-
-
 class RunDirectory:
     """The results of one experiment: manifest, one file a cell, predictions, machine, experiment, tables."""
 
@@ -120,7 +115,7 @@ class RunDirectory:
         self._lock = FileLock(root / ".lock", blocking=False)
 
     @contextmanager
-    def opened(self, planned: list[Planned], machine: dict[str, Any]) -> Iterator[None]:
+    def opened(self, planned: Sequence[Planned], machine: dict[str, Any]) -> Iterator[None]:
         """Hold the directory for one process, and write what is known before the first cell runs.
 
         Raises UsageError, and writes nothing, when another process works in it or it belongs to something else;
@@ -160,6 +155,12 @@ class RunDirectory:
             return None
         return row
 
+    def reusable(self, planned: Planned) -> dict[str, Any] | None:
+        """The stored row of a cell, if it is finished under the planned key; else None: it must run."""
+        row = self.row(planned.cell.id)
+        fits = row is not None and row["key"] == planned.keys.cell and row["status"] in FINISHED
+        return row if fits else None
+
     def save(self, row: dict[str, Any]) -> None:
         """Store a row, whole or not at all. Raises StoreError."""
         write_atomically(self.cells / f"{row['id']}.json", as_bytes(row))
@@ -170,7 +171,9 @@ class RunDirectory:
         Raises UsageError when the directory holds no run.
         """
         if not self.manifest.is_file():
-            raise UsageError(f"{self.root} holds no run (no manifest.json); wants the directory that `benchfw run` wrote")
+            raise UsageError(
+                f"{self.root} holds no run (no manifest.json); wants the directory that `benchfw run` wrote"
+            )
         manifest = read_json(self.manifest)
         waiting = {"status": "not run", "reason": None}
         stored = [self.row(cell["id"]) or {**cell, **waiting} for cell in manifest["cells"]]
@@ -181,7 +184,9 @@ class RunDirectory:
         try:
             self._lock.acquire()
         except Timeout as error:
-            raise UsageError(f"{self.root}: another benchfw process works in it; wait for it, or choose another --out") from error
+            raise UsageError(
+                f"{self.root}: another benchfw process works in it; wait for it, or choose another --out"
+            ) from error
         try:
             yield
         finally:
@@ -205,8 +210,8 @@ def _identity(experiment: Experiment) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
 
 
-def _manifest(planned: list[Planned]) -> dict[str, Any]:
-    cells = [{"id": p.cell.id, "axes": p.cell.axes, "key": p.key, "misfit": p.misfit} for p in planned]
+def _manifest(planned: Sequence[Planned]) -> dict[str, Any]:
+    cells = [{"id": p.cell.id, "axes": p.cell.axes, "key": p.keys.cell, "misfit": p.misfit} for p in planned]
     return {"format": FORMAT, "experiment": _identity(planned[0].cell.experiment), "cells": cells}
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PRIMARY = "balanced_accuracy"
 MINORITY = "minority_recall"
 UNCLEAR = "≈"
+REAL_ROWS_ONLY = "the same training on real rows only"
 ADJUSTED_ONLY = "logit adjustment alone"
 
 
@@ -147,8 +148,9 @@ def to_markdown(frame: pd.DataFrame, costs: pd.DataFrame, metric: str = PRIMARY)
 def answer(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
     """What each augmenter does to the metric, in one sentence for each data set, imbalance and extractor.
 
-    It reads the gains of the first classifier without correction, best first, and of logit adjustment by itself.
-    Raises UsageError for a metric that the table does not have.
+    It reads the gains without correction, best first, of the first classifier that an augmenter changes; then what is
+    left without any augmenter: the same training on real rows only, where that is not the reference, and logit
+    adjustment by itself. Raises UsageError for a metric that the table does not have.
     """
     asked = _metric(frame, metric)
     sentences = [
@@ -158,22 +160,30 @@ def answer(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
     return "\n\n".join(sentences)
 
 
-def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, classifier: str, reference: dict[str, str]) -> str:
+def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, first: str, reference: dict[str, str]) -> str:
+    classifier = _spoken_of(records, first)
+    names = {
+        ("none", classifier, "none"): REAL_ROWS_ONLY,
+        ("none", first, "la-natural"): ADJUSTED_ONLY,
+    }
     clauses = []
     for record in records:
-        augmenter, correction = record["augmenter"], record["correction"]
-        augmented = augmenter != "none" and correction == "none"
-        adjusted = augmenter == "none" and correction == "la-natural"
-        named = {axis: record[axis] for axis in REFERENCE}
-        if record["classifier"] == classifier and (augmented or adjusted) and named != reference:
+        line = tuple(record[axis] for axis in REFERENCE)
+        augmented = line[0] != "none" and line[1:] == (classifier, "none")
+        if (augmented or line in names) and line != tuple(reference.values()):
             gain = _difference(record, metric, "gain")
-            name = augmenter if augmented else ADJUSTED_ONLY
-            clauses.append((adjusted, -gain.mean * metric.sign, _clause(name, gain, metric, record["status"])))
-    usual = reference == {"augmenter": "none", "classifier": classifier, "correction": "none"}
+            text = _clause(names.get(line, line[0]), gain, metric, record["status"])
+            clauses.append((not augmented, isnan(gain.mean), -gain.mean * metric.sign, text))
+    usual = tuple(reference.values()) == ("none", classifier, "none")
     against = "" if usual else f" against {' + '.join(reference.values())}"
     where = f"{', '.join(_block(records[0]))}: {metric.title} with {classifier}{against}: "
-    best_first = sorted(clauses, key=lambda clause: (clause[0], isnan(clause[1]), clause[1]))
-    return where + ("; ".join(text for *_, text in best_first) or "nothing was compared") + "."
+    return where + ("; ".join(text for *_, text in sorted(clauses)) or "nothing was compared") + "."
+
+
+def _spoken_of(records: Sequence[Mapping[Any, Any]], first: str) -> str:
+    """The first classifier that has a result with some augmenter; one that trains on nothing has none."""
+    changed = [record["classifier"] for record in records if record["augmenter"] != "none" and record["n"]]
+    return first if first in changed or not changed else changed[0]
 
 
 def _clause(name: str, gain: Lift, metric: Metric, status: str) -> str:
@@ -184,11 +194,14 @@ def _clause(name: str, gain: Lift, metric: Metric, status: str) -> str:
     pairs = f"{gain.n} repetition{'s' * (gain.n != 1)}"
     if isnan(gain.low):
         return f"{name} differs by {gain.mean:+.{digits}f}{unit} (no interval: {pairs}, {gain.note})"
-    interval = f"95 % interval {gain.low:.{digits}f} to {gain.high:.{digits}f}, {pairs}"
+    interval = f"95 % interval {gain.low:.{digits}f} to {gain.high:.{digits}f}"
+    size = f"{abs(gain.mean):.{digits}f}{unit}"
     if gain.marked:
-        return f"{name} {'lifts' if gain.mean > 0 else 'lowers'} it by {abs(gain.mean):.{digits}f}{unit} ({interval})"
-    few = f", fewer than {ENOUGH}" if gain.excludes_zero else ""
-    return f"{name} makes no reliable difference ({gain.mean:+.{digits}f}{unit}, {interval}{few})"
+        return f"{name} {'lifts' if gain.mean > 0 else 'lowers'} it by {size} ({interval}, {pairs})"
+    if gain.excludes_zero:
+        side = "above" if gain.mean > 0 else "below"
+        return f"{name} ends {size} {side}, but {pairs} are too few to rely on ({interval})"
+    return f"{name} makes no reliable difference ({gain.mean:+.{digits}f}{unit}, {interval}, {pairs})"
 
 
 def _metric(frame: pd.DataFrame, name: str) -> Metric:

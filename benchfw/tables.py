@@ -6,18 +6,19 @@ A row is what one cell left behind, as its JSON file holds it; see `table` for t
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections import Counter, defaultdict
 from math import isnan, nan
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from benchfw.errors import StoreError, UsageError, did_you_mean, os_words
+from benchfw.errors import UsageError, did_you_mean
 from benchfw.metrics import CORRECTIONS, METRICS
 from benchfw.statistics import Lift, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -91,18 +92,25 @@ def costs(rows: Iterable[Row]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*AXES, "n", *COSTS])
 
 
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    r"""Write a frame so that equal data give equal bytes: UTF-8, "\n", six decimals, an empty cell for NaN.
+def to_csv(frame: pd.DataFrame) -> str:
+    r"""A frame as CSV, so that equal data give equal text: "\n", six decimals, an empty cell for NaN.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front. Raises StoreError when it cannot.
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([_cell(name) for name in frame.columns])
-            writer.writerows([_cell(value) for value in line] for line in frame.itertuples(index=False, name=None))
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {os_words(error)}") from error
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([_cell(name) for name in frame.columns])
+    writer.writerows([_cell(value) for value in line] for line in frame.itertuples(index=False, name=None))
+    return file.getvalue()
+
+
+def line_named(text: str) -> dict[str, str]:
+    """Read `augmenter=A,classifier=C,correction=K`, or a part of it; labels may hold commas. Raises UsageError."""
+    parts = [part.partition("=") for part in re.split(rf",(?=(?:{'|'.join(REFERENCE)})=)", text)]
+    for axis, _, value in parts:
+        if axis not in REFERENCE or not value:
+            raise UsageError(f"--versus {text}: wants augmenter=A,classifier=C,correction=K, found {axis!r}")
+    return {axis: value for axis, _, value in parts}
 
 
 def _cell(value: object) -> str:

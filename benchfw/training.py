@@ -150,7 +150,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def balanced_softmax(prior: Tensor) -> LossFunction:
     """Cross-entropy of logits + log prior; the logits then carry no prior. prior: (K,), sums to 1.
 
-    Source: Ren et al. 2020 (Balanced Meta-Softmax), equation 4; the logit-adjusted loss of Menon et al. 2021 at tau = 1.
+    Source: Ren et al. 2020 (Balanced Meta-Softmax), equation 4; Menon et al. 2021's logit-adjusted loss at tau = 1.
     """
     shift = prior.log().float()
 

@@ -11,8 +11,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -20,9 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
     from pebble import ProcessPool
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+BROKE = "the worker processes died before they could say why, again and again around this cell"
 TICK = 0.2  # seconds between two looks at the workers
 REPORT_EVERY = 0.2  # seconds between two lines of a cell's progress
 ATTEMPTS = 3  # times that a cell is submitted when the pool breaks around it
@@ -109,7 +113,7 @@ class _Progress:
                 self._path.write_text(f"{stage} {done} {total}")
 
 
-def in_process(tasks: Sequence[Task], tick: Callable[[Sequence[Task]], None]) -> Iterator[Ended]:
+def in_process(tasks: Sequence[Task], tick: Callable[[Sequence[Task]], None]) -> Generator[Ended]:
     """Run the tasks one after the other in this process, for a debugger or a notebook."""
     for task in tasks:
         tick([task])
@@ -124,21 +128,25 @@ def in_workers(
     threads: int,
     made: set[str],
     scratch: Path,
-) -> Iterator[Ended]:
+) -> Generator[Ended]:
     """Run the tasks in worker processes; yields what came of each, as they end.
 
     tick: called every 0.2 s with the running tasks. made: keys of shared stages that are in the cache already. No two
     tasks make the same stage at once: the second waits until the first one has put it there. scratch: an empty
     directory for process numbers.
     """
-    waiting, running, attempts = list(tasks), dict[Future[str], Task](), dict[str, int]()
+    waiting, running, attempts = list(tasks), dict[Future[str], Task](), Counter[str]()
     made = set(made)
     pool = _new_pool(jobs, threads, scratch)
     try:
         while waiting or running:
             if not pool.active:
-                waiting = _survivors(running, attempts) + waiting
+                for task in running.values():
+                    attempts[task.id] += 1
+                lost = [task for task in running.values() if attempts[task.id] >= ATTEMPTS]
+                waiting = [task for task in running.values() if task not in lost] + waiting
                 running.clear()
+                yield from (Ended(task, killed=BROKE) for task in lost)
                 _stop(pool, scratch)
                 pool = _new_pool(jobs, threads, scratch)
             _submit(pool, waiting, running, made, jobs)
@@ -147,12 +155,11 @@ def in_workers(
             for future in done:
                 task = running.pop(future)
                 ended = _outcome(future, task)
-                if ended is None and attempts.get(task.id, 0) < ATTEMPTS:
-                    attempts[task.id] = attempts.get(task.id, 0) + 1
-                    waiting.insert(0, task)
+                if ended is None:
+                    running[future] = task
                     continue
                 made.update(task.shares)
-                yield ended or Ended(task, killed=f"the worker pool broke {ATTEMPTS} times around this cell")
+                yield ended
     finally:
         _stop(pool, scratch)
 
@@ -186,8 +193,10 @@ def _outcome(future: Future[str], task: Task) -> Ended | None:
         return _ended(task, future.result())
     except ProcessExpired as error:
         return Ended(task, killed=_how_it_died(error.exitcode))
-    except (CancelledError, RuntimeError):  # BrokenProcessPool is a RuntimeError
+    except (BrokenProcessPool, CancelledError):
         return None
+    except Exception as error:  # what `work` lets through is no cell's fault, and yet must not stop the others
+        return Ended(task, killed=f"{type(error).__name__}: {error}")
 
 
 def _how_it_died(exitcode: int) -> str:
@@ -201,13 +210,6 @@ def _how_it_died(exitcode: int) -> str:
 def _ended(task: Task, text: str) -> Ended:
     answer = json.loads(text)
     return Ended(task, row=answer.get("row"), fatal=answer.get("fatal"))
-
-
-def _survivors(running: dict[Future[str], Task], attempts: dict[str, int]) -> list[Task]:
-    """The running tasks of a broken pool, to be submitted again."""
-    for task in running.values():
-        attempts[task.id] = attempts.get(task.id, 0) + 1
-    return list(running.values())
 
 
 def _new_pool(jobs: int, threads: int, scratch: Path) -> ProcessPool:

@@ -80,7 +80,8 @@ def _factor(covariance: Tensor) -> Tensor:
     scale = sd.where(sd > 0, 1)
     correlation = covariance / scale / scale[:, None]
     correlation.diagonal().add_(JITTER)
-    return torch.linalg.cholesky(correlation, upper=True) * sd
+    root: Tensor = torch.linalg.cholesky(correlation, upper=True)
+    return root * sd
 
 
 def sketched_factors(train: FeatureSet, means: Tensor, rng: torch.Generator) -> Tensor:

@@ -79,11 +79,6 @@ class Linear(NeuralClassifier):
 
     def fit(self, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> Predictor:
         """Measure the real training rows first, then train as every neural classifier does."""
-        from benchfw import training
-
         network = self.build(train.space).to(ctx.device)
         network.measure(train)
-        batches = training.stream(train, steps=self.steps, batch=self.batch, seed=ctx.seed)
-        loss = training.loss_named(self.loss, train.prior)
-        training.fit(network, batches, steps=self.steps, lr=self.lr, loss=loss, ctx=ctx)
-        return training.predictor(network)
+        return self.fit_network(network, train, ctx)

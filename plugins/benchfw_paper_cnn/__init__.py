@@ -50,7 +50,7 @@ class PaperCNN(NeuralExtractor):
     bn_logits: bool = param(False, "batch norm on the logits, as the table states")
 
     @property
-    def layout(self) -> Layout:  # type: ignore[override]  # here a parameter decides it
+    def layout(self) -> Layout:
         """Vectors from row 20, which flattens; maps before it."""
         return "vector" if self.tap >= FLATTEN else "map"
 

@@ -1,0 +1,279 @@
+"""The commands: each a few lines that call the rooms below. Importing this module loads typer and nothing heavy."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from benchfw.experiment import Experiment
+    from benchfw.keys import Planned
+    from benchfw.runner import Settings
+    from benchfw.store import RunDirectory
+
+app = typer.Typer(
+    name="benchfw",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Does synthesising minority features help, by how much, against what, and can the number be trusted?",
+)
+
+
+class Kind(StrEnum):
+    """What can be listed and shown."""
+
+    dataset = "dataset"
+    extractor = "extractor"
+    augmenter = "augmenter"
+    classifier = "classifier"
+    experiment = "experiment"
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    terminal = "terminal"
+    markdown = "markdown"
+    csv = "csv"
+
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="[EXPERIMENT]", help="A packaged experiment or a TOML file; default quick.")
+]
+Datasets = Annotated[
+    list[str] | None, typer.Option("--dataset", "-d", help="Data set; repeat for more. Replaces the axis.")
+]
+Imbalances = Annotated[
+    list[str] | None,
+    typer.Option("--imbalance", "-i", help="natural, exp:R, step:R or counts:a,b,...; :permuted permutes the classes."),
+]
+Extractors = Annotated[list[str] | None, typer.Option("--extractor", "-e", help="Feature extractor, e.g. lenet5.")]
+Augmenters = Annotated[list[str] | None, typer.Option("--augmenter", "-a", help="Augmenter, e.g. smote@k=3.")]
+Classifiers = Annotated[list[str] | None, typer.Option("--classifier", "-c", help="Classifier, e.g. head.")]
+Repetitions = Annotated[int | None, typer.Option(help="Repetitions, each with its own split and seeds.")]
+Seed = Annotated[int | None, typer.Option(help="Base seed.")]
+Threads = Annotated[int | None, typer.Option(help="Threads of one cell; results depend on it.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="kind.name.parameter=value, or a setting of the experiment=value."),
+]
+Reference = Annotated[bool, typer.Option("--reference/--no-reference", help="Add the augmenters none and random.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one for each core, on a GPU one.")]
+Cache = Annotated[
+    str | None, typer.Option(metavar="DIR|off", help="Stage cache; default $BENCHFW_CACHE, else the user's.")
+]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Results directory; default results/EXPERIMENT.")]
+
+
+@app.callback(invoke_without_command=True)
+def benchfw(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Does synthesising minority features help, by how much, against what, and can the number be trusted?"""
+    if version:
+        from benchfw import __version__
+
+        typer.echo(f"benchfw {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    experiment: Name = None,
+    dataset: Datasets = None,
+    imbalance: Imbalances = None,
+    extractor: Extractors = None,
+    augmenter: Augmenters = None,
+    classifier: Classifiers = None,
+    repetitions: Repetitions = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    assignments: Assignments = None,
+    reference: Reference = True,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, for a debugger.")] = False,
+    cache: Cache = None,
+    out: Out = None,
+) -> None:
+    """Run an experiment and print its table; the same command again goes on where it stopped."""
+    changes = _changes(dataset, imbalance, extractor, augmenter, classifier, repetitions, seed, threads, reference)
+    settings = _settings(out, cache, device, 0 if in_process else jobs)
+    planned, directory = _planned(experiment, changes, assignments, settings)
+    statuses = _run(planned, directory, settings)
+    _print_results(directory)
+    raise typer.Exit(_exit_code(statuses))
+
+
+@app.command()
+def plan(
+    experiment: Name = None,
+    dataset: Datasets = None,
+    imbalance: Imbalances = None,
+    extractor: Extractors = None,
+    augmenter: Augmenters = None,
+    classifier: Classifiers = None,
+    repetitions: Repetitions = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    assignments: Assignments = None,
+    reference: Reference = True,
+    device: Device = "auto",
+    cache: Cache = None,
+    out: Out = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the cells as JSON.")] = False,
+) -> None:
+    """Say what `run` would do with the same options: cells to run, finished, skipped with reasons."""
+    from benchfw import runner
+    from benchfw.console import console, print_plan
+
+    changes = _changes(dataset, imbalance, extractor, augmenter, classifier, repetitions, seed, threads, reference)
+    settings = _settings(out, cache, device, None)
+    planned, directory = _planned(experiment, changes, assignments, settings)
+    preview = runner.preview(planned, directory, settings)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(preview, indent=2))
+    else:
+        print_plan(preview, console())
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="What to list; default everything.")] = None,
+) -> None:
+    """List the installed data sets, extractors, augmenters and classifiers, and the packaged experiments."""
+    from benchfw import console as screen
+    from benchfw.experiment import packaged
+    from benchfw.registry import KINDS, installed
+
+    there = screen.console()
+    if kind is not Kind.experiment:
+        screen.print_components(installed(), [kind.value] if kind else KINDS, there)
+    if kind in (None, Kind.experiment):
+        screen.print_experiments(packaged(), there)
+    screen.print_broken(installed().broken, screen.console(stderr=True))
+
+
+@app.command()
+def show(
+    kind: Annotated[Kind, typer.Argument(help="What it is.")],
+    name: Annotated[str, typer.Argument(help="Its name, as `list` prints it.")],
+) -> None:
+    """Show one component, with its parameters, bounds, presets and source; or one experiment."""
+    from benchfw import console as screen
+    from benchfw.experiment import load, to_toml
+    from benchfw.registry import installed
+
+    if kind is Kind.experiment:
+        typer.echo(to_toml(load(name)), nl=False)
+    else:
+        screen.print_component(kind.value, installed().registered(kind.value, name), screen.console())
+
+
+@app.command()
+def table(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A results directory.")],
+    versus: Annotated[
+        str | None,
+        typer.Option(metavar="augmenter=A,classifier=C,correction=K", help="The line that gains are paired with."),
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="The metric to show; default the experiment's.")] = None,
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.terminal,
+) -> None:
+    """Print the table of a run again, of any metric, against any line."""
+    from benchfw import tables
+    from benchfw.console import console, print_results
+    from benchfw.store import RunDirectory
+    from benchfw.summary import to_markdown
+
+    experiment, rows = RunDirectory(directory).rows()
+    reference = tables.line_named(versus) if versus else None
+    frame, costs = tables.table(rows, classifiers=experiment.classifiers, versus=reference), tables.costs(rows)
+    if format is Format.csv:
+        typer.echo(tables.to_csv(frame), nl=False)
+    elif format is Format.markdown:
+        typer.echo(to_markdown(frame, costs, metric or experiment.metric), nl=False)
+    else:
+        print_results(frame, costs, metric or experiment.metric, console())
+
+
+def _changes(
+    dataset: list[str] | None,
+    imbalance: list[str] | None,
+    extractor: list[str] | None,
+    augmenter: list[str] | None,
+    classifier: list[str] | None,
+    repetitions: int | None,
+    seed: int | None,
+    threads: int | None,
+    reference: bool,
+) -> dict[str, Any]:
+    return {
+        "datasets": dataset,
+        "imbalances": imbalance,
+        "extractors": extractor,
+        "augmenters": augmenter,
+        "classifiers": classifier,
+        "repetitions": repetitions,
+        "seed": seed,
+        "threads": threads,
+        "references": None if reference else False,
+    }
+
+
+def _settings(out: Path | None, cache: str | None, device: str, jobs: int | None) -> Settings:
+    from benchfw.runner import Settings, cache_named
+
+    return Settings(out, cache_named(cache), device, jobs)
+
+
+def _planned(
+    name: str | None, changes: dict[str, Any], assignments: list[str] | None, settings: Settings
+) -> tuple[list[Planned], RunDirectory]:
+    from benchfw import runner
+    from benchfw.experiment import requested
+    from benchfw.registry import installed
+
+    wanted: Experiment = requested(name, changes, tuple(assignments or ()))
+    planned = runner.plan(wanted, settings, installed())
+    return planned, runner.directory_for(planned, settings, wanted, name)
+
+
+def _run(planned: list[Planned], directory: RunDirectory, settings: Settings) -> Counter[str]:
+    from benchfw import runner
+    from benchfw.console import watcher
+
+    try:
+        with watcher() as watching:
+            return runner.run(planned, directory, settings, watching)
+    except KeyboardInterrupt:
+        done = sum(directory.reusable(item) is not None for item in planned)
+        said = f"interrupted: {done} of {len(planned)} cells are finished; the same command goes on from there"
+        typer.echo(said, err=True)
+        raise typer.Exit(130) from None
+
+
+def _print_results(directory: RunDirectory) -> None:
+    from benchfw import console as screen
+    from benchfw import tables
+
+    experiment, rows = directory.rows()
+    table, costs = tables.table(rows, classifiers=experiment.classifiers), tables.costs(rows)
+    there = screen.console()
+    if table["n"].any():
+        screen.print_results(table, costs, experiment.metric, there)
+    screen.print_troubles(rows, screen.console(stderr=True))
+    there.print(screen.where(directory.root))
+
+
+def _exit_code(statuses: Counter[str]) -> int:
+    """0 fine, 1 cells failed, 3 incomplete: nothing was measured, or something has not run."""
+    if any(statuses[status] for status in ("failed", "killed", "oom")):
+        return 1
+    return 0 if statuses["done"] and not statuses["not run"] else 3

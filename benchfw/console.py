@@ -1,0 +1,260 @@
+"""What people see in a terminal: progress, tables, lists. Text from plugins and files is never read as markup."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter, defaultdict
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from benchfw.settings import wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from benchfw.components import Component
+    from benchfw.plan import Cell
+    from benchfw.registry import Broken, Registered, Registry
+    from benchfw.runner import Start
+
+PIPE_WIDTH = 160  # columns where no terminal says how many
+MOVABLE = ("classifier", "n", "status")  # columns that move into the title when all their lines agree
+GOOD, BAD, DIM = "green", "red", "dim"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for results (standard output), or for progress and complaints (standard error)."""
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+
+
+def watcher() -> AbstractContextManager[Progressing | Lines]:
+    """Bars where there is a terminal, else a line for each finished cell; a context manager."""
+    there = console(stderr=True)
+    return Progressing(there) if there.is_terminal else nullcontext(Lines(there))
+
+
+def _name(cell: Cell) -> str:
+    axes = dict(cell.axes)
+    return f"{', '.join(str(axes.pop(axis)) for axis in _AXES)}, repetition {cell.repetition}"
+
+
+_AXES = ("dataset", "imbalance", "extractor", "augmenter", "classifier")
+
+
+def _says(start: Start) -> str:
+    """`18 cells: 6 reused, 2 stale, 10 to run`."""
+    parts = [
+        f"{start.total} cells in {start.out}",
+        f"{start.reused} finished before" * bool(start.reused),
+        f"{start.stale} stale (something they depend on has changed), so they run again" * bool(start.stale),
+        f"{start.misfits} skipped" * bool(start.misfits),
+        f"{start.to_run} to run",
+    ]
+    return ": ".join([parts[0], ", ".join(part for part in parts[1:] if part)])
+
+
+class Lines:
+    """Progress for a log: a line for each finished cell."""
+
+    def __init__(self, there: Console):
+        self._console = there
+        self._done = self._total = 0
+        self._said: set[str] = set()
+
+    def planned(self, start: Start) -> None:
+        """Say what will run."""
+        self._total = start.to_run
+        self._console.print(Text(_says(start)))
+
+    def tick(self, running: Sequence[tuple[Cell, str]]) -> None:
+        """Nothing: a log wants no bars."""
+
+    def finished(self, cell: Cell, row: Mapping[str, Any]) -> None:
+        """Say how a cell ended."""
+        self._done += 1
+        reason = f": {row['reason']}" if row["reason"] else ""
+        if reason in self._said:
+            reason = ": as above"
+        self._said.add(reason)
+        self._console.print(Text(f"[{self._done}/{self._total}] {row['status']}  {_name(cell)}{reason}"))
+
+
+class Progressing(Lines):
+    """Progress for a terminal: a bar for the whole run, and one for each cell that works now."""
+
+    def __init__(self, there: Console):
+        super().__init__(there)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._bars = Progress(*columns, console=there, transient=True)
+        self._whole: TaskID | None = None
+        self._of: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Progressing:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def planned(self, start: Start) -> None:
+        """Say what will run, and show the whole run's bar."""
+        super().planned(start)
+        self._whole = self._bars.add_task("cells", total=start.to_run)
+
+    def tick(self, running: Sequence[tuple[Cell, str]]) -> None:
+        """Show how far each running cell is."""
+        for cell, progress in running:
+            if cell.id not in self._of:
+                self._of[cell.id] = self._bars.add_task(_name(cell), total=None)
+            stage, _, numbers = progress.partition(" ")
+            if numbers:
+                done, total = map(int, numbers.split())
+                text = f"{_name(cell)}: {stage}"
+                self._bars.update(self._of[cell.id], description=text, completed=done, total=total)
+
+    def finished(self, cell: Cell, row: Mapping[str, Any]) -> None:
+        """Take the cell's bar away; say how it ended when it gave no numbers."""
+        if cell.id in self._of:
+            self._bars.remove_task(self._of.pop(cell.id))
+        if self._whole is not None:
+            self._bars.advance(self._whole)
+        if row["status"] != "done":
+            super().finished(cell, row)
+
+
+def print_results(table: pd.DataFrame, costs: pd.DataFrame, metric: str, there: Console) -> None:
+    """The table for each data set, imbalance and extractor, what its signs mean, and the answer in a sentence."""
+    from benchfw import summary
+
+    heads = summary.headings(metric)
+    for block, lines in groupby(summary.summary(table, costs, metric), key=lambda line: line.block):
+        there.print(_block(", ".join(block), heads, list(lines), metric))
+    there.print(Text(summary.footnote(table, metric), style=DIM))
+    there.print()
+    there.print(Text(summary.answer(table, metric), style="bold"))
+
+
+def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table:
+    from benchfw import summary
+
+    texts = [summary.cells(line, metric) for line in lines]
+    constant = {head for head in MOVABLE if len({row[heads.index(head)] for row in texts}) == 1}
+    moved = ", ".join(f"{head} {texts[0][heads.index(head)]}" for head in heads if head in constant)
+    made = Table(title=Text(f"{title} ({moved})" if moved else title), title_justify="left", show_edge=False)
+    shown = [at for at, head in enumerate(heads) if head not in constant]
+    for at in shown:
+        made.add_column(
+            Text(heads[at]), justify="left" if heads[at] in ("augmenter", "correction", "status") else "right"
+        )
+    colours = {"better": GOOD, "worse": BAD}
+    for line, row in zip(lines, texts, strict=True):
+        styles = {head: colours.get(summary.verdict(getattr(line, head), metric), "") for head in ("lift", "gain")}
+        made.add_row(*(Text(row[at], style=styles.get(heads[at], "")) for at in shown))
+    return made
+
+
+def print_troubles(rows: Iterable[Mapping[str, Any]], there: Console) -> None:
+    """What went wrong, each reason once with how many cells it concerns, and the warnings of what did run."""
+    reasons: Counter[tuple[str, str]] = Counter()
+    warned: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["status"] != "done":
+            reasons[row["status"], row["reason"] or "interrupted before it ran"] += 1
+        for warning in row.get("warnings", ()):
+            warned[f"{row['axes']['augmenter']}: {warning}"].add(row["id"])
+    for (status, reason), times in reasons.most_common():
+        there.print(
+            Text(f"{times} cell{'s' * (times > 1)} {status}: {reason}", style="" if status == "skipped" else BAD)
+        )
+    for warning, cells in warned.items():
+        there.print(Text(f"warning in {len(cells)} cell{'s' * (len(cells) > 1)}: {warning}", style="yellow"))
+
+
+def print_plan(preview: Mapping[str, Any], there: Console) -> None:
+    """What `runner.preview` found: how many cells will run, are finished, or are skipped and why."""
+    cells = preview["cells"]
+    states = Counter(cell["state"] for cell in cells)
+    counts = ", ".join(f"{states[state]} {state}" for state in ("to run", "finished", "skipped"))
+    there.print(Text(f"{len(cells)} cells in {preview['directory']}: {counts}"))
+    there.print(f"{preview['embeddings']} embeddings, {preview['cached_embeddings']} of them in the cache")
+    made = Table(*_AXES, "to run", "finished", "skipped", show_edge=False)
+    for axes, group in groupby(sorted(cells, key=_axes_of), key=_axes_of):
+        found = Counter(cell["state"] for cell in group)
+        made.add_row(*map(Text, axes), *(str(found[state] or "") for state in ("to run", "finished", "skipped")))
+    there.print(made)
+    for reason, times in Counter(cell["reason"] for cell in cells if cell["reason"]).most_common():
+        there.print(Text(f"{times} skipped: {reason}"))
+
+
+def _axes_of(cell: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(cell["axes"][axis]) for axis in _AXES)
+
+
+def print_components(registry: Registry, kinds: Iterable[str], there: Console) -> None:
+    """The components of some kinds, each with its first line of help."""
+    for kind in kinds:
+        made = Table(title=f"{kind}s", title_justify="left", title_style="bold", show_edge=False, show_header=False)
+        for name in registry.names(kind):
+            try:
+                made.add_row(name, Text(_first_line(registry.get(kind, name))))
+            except Exception as error:  # a name that two distributions brought
+                made.add_row(name, Text(str(error), style=BAD))
+        there.print(made)
+        there.print()
+
+
+def print_experiments(descriptions: Mapping[str, str], there: Console) -> None:
+    """The packaged experiments, each with its sentence."""
+    made = Table(title="experiments", title_justify="left", title_style="bold", show_edge=False, show_header=False)
+    for name, description in descriptions.items():
+        made.add_row(name, Text(description))
+    there.print(made)
+
+
+def print_broken(broken: Iterable[Broken], there: Console) -> None:
+    """The plugins that could not be loaded, a line each."""
+    for plugin in broken:
+        there.print(Text(str(plugin), style=BAD))
+
+
+def print_component(kind: str, found: Registered, there: Console) -> None:
+    """One component: what it does, its parameters with bounds and defaults, presets, source."""
+    component = found.component
+    there.print(Text(f"{kind} {component.name}  (from {found.distribution})", style="bold"))
+    there.print(Text(inspect.cleandoc(component.__doc__ or "")))
+    there.print()
+    made = Table("parameter", "type", "default", "what it is", show_edge=False)
+    for field in fields(component):
+        default = "none" if field.default is None else str(field.default)
+        made.add_row(field.name, Text(wanted(component, field)), Text(default), Text(field.metadata["help"]))
+    there.print(made if made.row_count else "no parameters")
+    for name, values in component.presets.items():
+        there.print(Text(f"preset {component.name}@{name}: " + ", ".join(f"{k}={v}" for k, v in values.items())))
+    there.print(Text(f"source: {component.source or 'not stated'}"))
+    if kind == "dataset":
+        there.print(Text(f"licence of the data: {getattr(component, 'licence', 'not stated')}"))
+
+
+def _first_line(component: type[Component]) -> str:
+    return (component.__doc__ or "").strip().splitlines()[0]
+
+
+def where(path: Path) -> Text:
+    """A line that says where the files are."""
+    return Text(f"table.csv, table.md, costs.csv and a file for each cell: {path}", style=DIM)
