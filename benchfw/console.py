@@ -83,8 +83,8 @@ class Lines:
     def finished(self, cell: Cell, row: Mapping[str, Any]) -> None:
         """Say how a cell ended."""
         self._done += 1
-        reason = f": {row['reason']}" if row["reason"] else ""
-        if reason in self._said:
+        reason = "" if row["reason"] is None else f": {row['reason']}"
+        if reason and reason in self._said:
             reason = ": as above"
         self._said.add(reason)
         self._console.print(Text(f"[{self._done}/{self._total}] {row['status']}  {_name(cell)}{reason}"))
