@@ -139,11 +139,12 @@ class Progressing(Lines):
 
 
 def print_results(table: pd.DataFrame, costs: pd.DataFrame, metric: str, there: Console) -> None:
-    """The table for each data set, imbalance and extractor, what its signs mean, and the answer in a sentence."""
+    """The lines that have numbers, what their signs mean, and the answer in a sentence for each block."""
     from benchfw import summary
 
     heads = summary.headings(metric)
-    for block, lines in groupby(summary.summary(table, costs, metric), key=lambda line: line.block):
+    measured = [line for line in summary.summary(table, costs, metric) if line.n]
+    for block, lines in groupby(measured, key=lambda line: line.block):
         there.print(_block(", ".join(block), heads, list(lines), metric))
     there.print(Text(summary.footnote(table, metric), style=DIM))
     there.print()
