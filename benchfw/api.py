@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchfw import experiment as experiments
 from benchfw import runner, summary, tables
+from benchfw.console import watcher
 from benchfw.registry import installed
 from benchfw.store import RunDirectory
 
@@ -71,6 +73,7 @@ def run(
     cache: str | Path | None = None,
     device: str = "auto",
     jobs: int = 0,
+    progress: bool = False,
 ) -> Results:
     """Run an experiment and return its results; finished cells in the same directory are reused.
 
@@ -78,7 +81,7 @@ def run(
     augmenters, classifiers: replace the experiment's axis, as texts (`"smote@k=3"`). settings: the experiment's
     settings (`{"repetitions": 8}`) and parameters of components (`{"augmenter.smote.k": 3}`). out: the results
     directory; default results/<experiment>. cache: the stage cache; default the user's, "off" for none. jobs: worker
-    processes; 0 runs in this process.
+    processes; 0 runs in this process. progress: show it on standard error.
 
     Raises UsageError for what is unknown or wrong, StoreError when results cannot be kept. A cell that fails raises
     nothing: it is a row with its reason.
@@ -91,5 +94,6 @@ def run(
     how = runner.Settings(Path(out) if out else None, runner.cache_named(cache), device, jobs)
     planned = runner.plan(wanted, how, installed())
     directory = runner.directory_for(planned, how, wanted, experiment)
-    runner.run(planned, directory, how, runner.Silent())
+    with watcher() if progress else nullcontext(runner.Silent()) as watching:
+        runner.run(planned, directory, how, watching)
     return Results(directory.root)
