@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 KINDS = ("natural", "exp", "step", "counts")
 GRAMMAR = "natural, exp:R, step:R or counts:a,b,... (150x8 repeats); :permuted shuffles which class gets which count"
+RUN = re.compile(r"([1-9][0-9]*)(?:x([1-9][0-9]*))?")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class Imbalance:
                 return cls(head, ratio=float(values[0]), permuted=permuted)
             if head == "counts" and len(values) == 1:
                 counts = tuple(n for part in values[0].split(",") for n in _repeated(part))
-                if min(counts) >= 1:
-                    return cls("counts", counts=counts, permuted=permuted)
+                return cls("counts", counts=counts, permuted=permuted)
         except ValueError:
             pass
         raise UsageError(f"imbalance {text!r} cannot be read; wants {GRAMMAR}")
@@ -56,7 +57,8 @@ class Imbalance:
         """The canonical text; `parse` of it gives the same imbalance."""
         if self.kind == "natural":
             return "natural"
-        value = ",".join(_run(n, len(list(same))) for n, same in groupby(self.counts)) or f"{self.ratio:g}"
+        value = ",".join(_run(n, len(list(same))) for n, same in groupby(self.counts))
+        value = value or repr(self.ratio).removesuffix(".0")
         return f"{self.kind}:{value}" + (":permuted" if self.permuted else "")
 
     def targets(self, available: Sequence[int], order: Sequence[int] | None = None) -> list[int]:
@@ -82,7 +84,7 @@ class Imbalance:
         else:
             share = self._shares(classes)
             n_max = min(_largest(available[c], s) for c, s in zip(order, share, strict=True))
-            wanted = [int(n_max * s) for s in share]
+            wanted = [_floor(n_max * s) for s in share]
         by_class = [0] * classes
         for c, n in zip(order, wanted, strict=True):
             by_class[c] = n
@@ -120,8 +122,11 @@ class Imbalance:
 
 
 def _repeated(part: str) -> list[int]:
-    count, _, times = part.partition("x")
-    return [int(count)] * (int(times) if times else 1)
+    found = RUN.fullmatch(part.strip())
+    if found is None:
+        raise ValueError(part)
+    count, times = found.groups(default="1")
+    return [int(count)] * int(times)
 
 
 def _run(count: int, times: int) -> str:
@@ -129,5 +134,10 @@ def _run(count: int, times: int) -> str:
 
 
 def _largest(available: int, share: float) -> int:
-    """The largest n with n * share <= available, up to rounding."""
-    return int(available / share + 1e-9)
+    """The largest n with n * share <= available."""
+    return _floor(available / share)
+
+
+def _floor(number: float) -> int:
+    """Round down, but not a whole number that floating point left a hair below: 49 * (1 / 49) is 1."""
+    return int(number + 1e-9)
