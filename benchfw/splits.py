@@ -62,8 +62,9 @@ def hold_out(samples: ImageSet, fraction: float, *, seed: int, part: str) -> tup
     """Hold out a stratified `fraction`, in (0, 1), of the samples: (the rest, the held-out part).
 
     Without groups, each class gives round(fraction * n_c), at least 1 where it has 2, and keeps at least 1. With
-    groups, whole groups are held out, over all classes at once, as close to the fraction as they allow.
-    Raises DataError when a class of the test part would be empty, or when there are too few groups.
+    groups, whole groups are held out, so that all classes come close to the fraction at once; here too each class
+    gives at least one group where it has two, and keeps one.
+    Raises DataError when a class of the test part would be empty, or when nothing can be held out.
     """
     import torch
 
@@ -71,18 +72,20 @@ def hold_out(samples: ImageSet, fraction: float, *, seed: int, part: str) -> tup
         held = _stratified(samples.labels, fraction, seed)
     else:
         held = _whole_groups(samples, fraction, seed)
-    _check_both_sides(samples.labels, held, part)
+    _check_held(samples.labels, held, part)
     rest = torch.ones(len(samples), dtype=torch.bool)
     rest[held] = False
     return samples.take(rest.nonzero()[:, 0]), samples.take(held)
 
 
-def _check_both_sides(labels: Tensor, held: Tensor, part: str) -> None:
+def _check_held(labels: Tensor, held: Tensor, part: str) -> None:
+    cure = "add samples, or drop the class"
+    if len(held) == 0:
+        raise DataError(f"{part} split: none of {len(labels)} samples can be held out; {cure}")
     counts, out = labels.bincount(), labels[held].bincount(minlength=int(labels.max()) + 1)
-    for c in counts.nonzero()[:, 0].tolist():
-        if out[c] == counts[c] or (part == "test" and out[c] == 0):
-            found = f"class {c} has {int(counts[c])} samples, of which {int(out[c])} would be held out"
-            raise DataError(f"{part} split: {found}; wants at least 1 on both sides: add samples, or drop the class")
+    for c in ((counts > 0) & (out == 0)).nonzero()[:, 0].tolist() if part == "test" else []:
+        found = f"class {c} has {int(counts[c])} samples, of which 0 would be held out"
+        raise DataError(f"test split: {found}; wants at least 1 on both sides: {cure}")
 
 
 def _stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:
@@ -99,17 +102,38 @@ def _stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:
 
 def _whole_groups(samples: ImageSet, fraction: float, seed: int) -> Tensor:
     import torch
-    from sklearn.model_selection import StratifiedGroupKFold
 
     assert samples.groups is not None
-    folds = max(2, round(1 / fraction))
-    groups = len(samples.groups.unique())
-    if groups < folds:
-        raise DataError(f"groups: {groups} different groups; a part of {fraction:g} needs at least {folds}")
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed % 2**32)
-    empty = torch.empty(len(samples), 0).numpy()
-    _, held = next(splitter.split(empty, samples.labels.numpy(), samples.groups.numpy()))
-    return torch.from_numpy(held)
+    group, label = (values.unique(return_inverse=True)[1] for values in (samples.groups, samples.labels))
+    sizes = torch.zeros(int(group.max()) + 1, int(label.max()) + 1, dtype=torch.float64)  # (groups, classes)
+    sizes.index_put_((group, label), torch.ones((), dtype=torch.float64), accumulate=True)
+    order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
+    return torch.isin(group, _chosen(sizes, order, fraction)).nonzero()[:, 0]
+
+
+def _chosen(sizes: Tensor, order: Tensor, fraction: float) -> Tensor:
+    """The groups to hold out: in this order, each that brings all classes nearer to the fraction and empties none.
+
+    A class that gave nothing so far then gives its smallest group. sizes: (groups, classes) samples; order: (groups,).
+    """
+    import torch
+
+    counts, out, chosen = sizes.sum(0), torch.zeros_like(sizes[0]), []
+
+    def distance(held: Tensor) -> float:
+        return float((held / counts - fraction).norm())
+
+    for g in order:
+        if bool((out + sizes[g] < counts).all()) and distance(out + sizes[g]) < distance(out):
+            out = out + sizes[g]
+            chosen.append(g)
+    for c in range(len(counts)):
+        spare = (sizes[:, c] > 0) & (out + sizes < counts).all(1)
+        if out[c] == 0 and bool(spare.any()):
+            g = sizes.sum(1).where(spare, torch.inf).argmin()
+            out = out + sizes[g]
+            chosen.append(g)
+    return torch.tensor(chosen, dtype=torch.int64)
 
 
 def _check_classes(train: ImageSet, dataset: ImageDataset) -> None:
