@@ -67,8 +67,7 @@ class Cell:
         for kind in KINDS:
             component = getattr(self, kind)
             for need in sorted(component.needs - given):
-                others = ", ".join(f"{k} {label(getattr(self, k))}" for k in KINDS if k != kind)
-                return f"{kind} {label(component)} needs {need}, which nothing here gives ({others})"
+                return f"{kind} {label(component)} needs {need}, which no other part of the cell gives"
         return layout_misfit(self.classifier, self.extractor.layout, self.experiment.adapt)
 
 

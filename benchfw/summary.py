@@ -177,7 +177,11 @@ def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, first: str, 
     usual = tuple(reference.values()) == ("none", classifier, "none")
     against = "" if usual else f" against {' + '.join(reference.values())}"
     where = f"{', '.join(_block(records[0]))}: {metric.title} with {classifier}{against}: "
-    return where + ("; ".join(text for *_, text in sorted(clauses)) or "nothing was compared") + "."
+    if not clauses:
+        return f"{where}nothing was compared."
+    told = "; ".join(text for *_, text in sorted(clauses))
+    most = max(record["n"] for record in records)
+    return f"{where}{told} ({most} repetition{'s' * (most != 1)}; 95 % intervals in brackets)."
 
 
 def _spoken_of(records: Sequence[Mapping[Any, Any]], first: str) -> str:
@@ -191,17 +195,17 @@ def _clause(name: str, gain: Lift, metric: Metric, status: str) -> str:
         return f"{name} has no result ({status})" if status != "done" else f"{name} has nothing to be paired with"
     digits = _digits(metric)
     unit = " points" if metric.points else ""
-    pairs = f"{gain.n} repetition{'s' * (gain.n != 1)}"
-    if isnan(gain.low):
-        return f"{name} differs by {gain.mean:+.{digits}f}{unit} (no interval: {pairs}, {gain.note})"
-    interval = f"95 % interval {gain.low:.{digits}f} to {gain.high:.{digits}f}"
     size = f"{abs(gain.mean):.{digits}f}{unit}"
+    signed = f"{gain.mean:+.{digits}f}{unit}"
+    if isnan(gain.low):
+        return f"{name} differs by {signed} (no interval: {gain.note})"
+    interval = f"[{gain.low:.{digits}f}, {gain.high:.{digits}f}]"
     if gain.marked:
-        return f"{name} {'lifts' if gain.mean > 0 else 'lowers'} it by {size} ({interval}, {pairs})"
+        return f"{name} {'lifts' if gain.mean > 0 else 'lowers'} it by {size} {interval}"
     if gain.excludes_zero:
         side = "above" if gain.mean > 0 else "below"
-        return f"{name} ends {size} {side}, but {pairs} are too few to rely on ({interval})"
-    return f"{name} makes no reliable difference ({gain.mean:+.{digits}f}{unit}, {interval}, {pairs})"
+        return f"{name} ends {size} {side} {interval}, but {gain.n} pairs are too few to rely on"
+    return f"{name} makes no reliable difference ({signed} {interval})"
 
 
 def _metric(frame: pd.DataFrame, name: str) -> Metric:

@@ -56,28 +56,29 @@ def shown(rows, metric="balanced_accuracy"):
 def test_the_answer_is_a_sentence_best_first_with_the_yardstick_last(rows):
     assert told(rows) == (
         "digits, step:20, pixels: balanced accuracy with linear: "
-        "gan-feature lifts it by 3.8 points (95 % interval 1.4 to 6.2, 5 repetitions); "
-        "smote makes no reliable difference (+0.6 points, 95 % interval -2.6 to 3.8, 5 repetitions); "
-        "noise lowers it by 10.0 points (95 % interval -11.2 to -8.8, 5 repetitions); "
-        "logit adjustment alone lifts it by 8.8 points (95 % interval 5.6 to 12.0, 5 repetitions)."
+        "gan-feature lifts it by 3.8 points [1.4, 6.2]; "
+        "smote makes no reliable difference (+0.6 points [-2.6, 3.8]); "
+        "noise lowers it by 10.0 points [-11.2, -8.8]; "
+        "logit adjustment alone lifts it by 8.8 points [5.6, 12.0] "
+        "(5 repetitions; 95 % intervals in brackets)."
     )
 
 
 def test_the_answer_puts_the_lowest_first_where_lower_is_better(rows):
     sentence = told(rows, "nll")
-    assert "gan-feature lowers it by 0.038 (95 %" in sentence
+    assert "gan-feature lowers it by 0.038 [" in sentence
     assert sentence.index("gan-feature") < sentence.index("smote") < sentence.index("noise lifts it by 0.100")
 
 
 def test_the_answer_says_that_few_repetitions_are_too_few(rows):
     few = [row for row in rows if row["axes"]["repetition"] < 3 and row["axes"]["augmenter"] in ("none", "noise")]
-    told_so = "noise ends 10.0 points below, but 3 repetitions are too few to rely on (95 % interval -12.5 to -7.5)"
+    told_so = "noise ends 10.0 points below [-12.5, -7.5], but 3 pairs are too few to rely on"
     assert told_so in told(few)
 
 
 def test_the_answer_says_that_one_repetition_has_no_interval(rows):
     once = [row for row in rows if row["axes"]["repetition"] == 0]
-    assert "smote differs by +1.0 points (no interval: 1 repetition, one pair)" in told(once)
+    assert "smote differs by +1.0 points (no interval: one pair)" in told(once)
 
 
 def test_the_answer_tells_why_an_augmenter_has_no_result(rows):
