@@ -196,7 +196,7 @@ class FeatureSet:
     values: the pool, (P, *shape) float32, possibly memory-mapped. labels: (N,) int64. ids: (N,) int64, the samples'
     numbers in their data set. index: (N,) int64, each sample's row in the pool; None is 0..N-1. device: where `rows`,
     `draw` and `of_class` put what they return ("cpu", "cuda", ...).
-    Raises PluginError when the values do not belong to the space, DataError for labels outside 0..K-1.
+    Raises PluginError when the columns do not belong together or to the space, DataError for labels outside 0..K-1.
     """
 
     space: FeatureSpace
@@ -216,10 +216,11 @@ class FeatureSet:
         if self.values.dtype != torch.float32:
             raise PluginError(f"feature values: wants float32, found {self.values.dtype}")
         size = len(self.values) if self.index is None else len(self.index)
-        if self.labels.shape != (size,) or self.ids.shape != (size,):
-            raise PluginError(
-                f"features: {size} rows, {len(self.labels)} labels and {len(self.ids)} ids; wants as many of each"
-            )
+        for name, column in (("labels", self.labels), ("ids", self.ids)):
+            if column.dtype != torch.int64 or column.shape != (size,):
+                raise PluginError(
+                    f"features: {name}: wants int64 ({size},), found {column.dtype} {tuple(column.shape)}"
+                )
         _check_labels("features", self.labels, self.space.n_classes)
 
     def __len__(self) -> int:
