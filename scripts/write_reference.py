@@ -1,0 +1,312 @@
+"""Write into the pages what the code says of itself, so that they cannot disagree.
+
+    python scripts/write_reference.py                 the blocks of README.md and docs/
+    python scripts/write_reference.py results/DIR     those, and what a run printed, from its results directory
+
+A block stands between `<!-- written: NAME -->` and `<!-- end -->`, where NAME is one of `BLOCKS`; what a run printed,
+between `<!-- printed: COMMAND -->` and `<!-- end -->`. All other text is written by hand.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import tomllib
+from dataclasses import fields
+from enum import StrEnum
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from typer.models import ArgumentInfo
+
+from benchfw import cli, experiment, hookspecs, tables
+from benchfw.components import Classifier, Component, Dataset, Selector, Synthesizer
+from benchfw.metrics import METRICS, RECALL, metric_named
+from benchfw.registry import KINDS, installed
+from benchfw.seeding import AXES_OF_STAGE
+from benchfw.settings import wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WRITTEN = re.compile(r"(<!-- written: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PRINTED = re.compile(r"(<!-- printed: [^>]+ -->\n).*?(<!-- end -->)", re.DOTALL)
+WIDTH = 120
+
+COLUMNS = {
+    "n": "repetitions that have a value",
+    "mean": "their mean",
+    "sd": "their standard deviation",
+    "lift": "mean difference from augmenter `none`, same classifier and correction",
+    "lift_low": "lower end of its 95 % interval; empty where there is none",
+    "lift_high": "upper end",
+    "lift_n": "pairs behind it",
+    "gain": "mean difference from the reference line",
+    "gain_low": "lower end of its 95 % interval; empty where there is none",
+    "gain_high": "upper end",
+    "gain_n": "pairs behind it",
+}
+COSTS = {
+    "embed_seconds": "splitting, training the extractor and embedding; paid once and shared by the cells of a split",
+    "augment_seconds": "fitting the augmenter; paid once and shared by the classifiers",
+    "classify_seconds": "training the classifier, with the synthetic rows drawn on the way, and predicting",
+    "score_seconds": "all metrics, with and without correction",
+    "peak_mib": "largest resident size of the worker process so far, MiB",
+    "synthetic_rows": "rows that are missing to the target counts, all classes together",
+}
+EXIT_CODES = {
+    0: "fine: every planned cell is done, or skipped with a reason while others are done",
+    1: "at least one cell failed, was killed or ran out of memory",
+    2: "the request is wrong: an unknown name, a parameter out of bounds, the directory of another run",
+    3: "incomplete: nothing was measured, or a result could not be saved",
+    130: "interrupted with Ctrl-C; what is finished is kept",
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Write all pages."""
+    printed = screenshot(Path(arguments[0])) if arguments else None
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        new = filled(text) if printed is None else illustrated(filled(text), printed)
+        if new != text:
+            page.write_text(new, encoding="utf-8")
+            print(f"written: {page.relative_to(ROOT)}")
+
+
+def filled(text: str) -> str:
+    """The text of a page with each of its blocks as the code has it now."""
+    return WRITTEN.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n{found[3]}", text)
+
+
+def illustrated(text: str, printed: str) -> str:
+    """The text of a page with what a run printed."""
+    return PRINTED.sub(lambda found: f"{found[1]}{printed}{found[2]}", text)
+
+
+def screenshot(directory: Path) -> str:
+    """What a run prints, from its results directory, as a fenced block."""
+    from rich.console import Console
+
+    from benchfw.console import print_results
+    from benchfw.store import RunDirectory
+
+    planned, rows = RunDirectory(directory).rows()
+    paper = StringIO()
+    screen = Console(file=paper, width=WIDTH, highlight=False)
+    table, costs = tables.table(rows, classifiers=planned.classifiers), tables.costs(rows)
+    print_results(table, costs, planned.metric, screen)
+    lines = (line.rstrip() for line in paper.getvalue().rstrip().splitlines())
+    return "\n```text\n" + "\n".join(lines) + "\n```\n\n"
+
+
+def rows(*heads: str, lines: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    texts = [[str(cell).replace("|", r"\|") for cell in line] for line in (heads, ["---"] * len(heads), *lines)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in texts)
+
+
+def prose(text: str) -> str:
+    """Plain text as Markdown: what looks like markup outside of backticks is shown as it is."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*<])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def code(text: object) -> str:
+    """A value in backticks; nothing for an empty text."""
+    return f"`{text}`" if text != "" else ""
+
+
+def functions() -> dict[str, Callable[..., Any]]:
+    """The function of each command by what a user types, in the order of `--help`."""
+    found = {"benchfw": cli.benchfw}
+    for command in cli.app.registered_commands:
+        assert command.callback is not None
+        found[f"benchfw {command.name or command.callback.__name__}"] = command.callback
+    return found
+
+
+def commands() -> str:
+    """Each command with its arguments and options."""
+    return "\n".join(f"## {n}\n\n{inspect.getdoc(f)}\n\n{_options(f)}" for n, f in functions().items())
+
+
+def commands_in_short() -> str:
+    """Each command with its first line of help."""
+    lines = [(code(name), inspect.getdoc(function)) for name, function in functions().items() if " " in name]
+    return rows("command", "what it does", lines=lines)
+
+
+def _options(function: Callable[..., Any]) -> str:
+    hints = get_type_hints(function, include_extras=True)
+    lines = [_option(parameter, hints[name]) for name, parameter in inspect.signature(function).parameters.items()]
+    return rows("option", "value", "default", "what it does", lines=lines)
+
+
+def _option(parameter: inspect.Parameter, hint: Any) -> tuple[str, ...]:
+    kind, info = hint.__origin__, hint.__metadata__[0]
+    value = info.metavar or "|".join(_choices(kind))
+    default = "" if parameter.default in (None, True, False, parameter.empty) else str(parameter.default)
+    if isinstance(info, ArgumentInfo):
+        return code(value or parameter.name.upper()), "", code(default), str(info.help)
+    return ", ".join(map(code, option_names(parameter.name, info))), code(value), code(default), str(info.help)
+
+
+def option_names(name: str, info: Any) -> list[str]:
+    """The names of an option, the long one first. Inside `Annotated`, typer keeps the first as `default`."""
+    given = [text for text in (info.default, *(info.param_decls or ())) if isinstance(text, str)]
+    return [part for text in given or [f"--{name.replace('_', '-')}"] for part in text.split("/")]
+
+
+def _choices(kind: Any) -> Iterator[str]:
+    for part in get_args(kind) or [kind]:
+        if isinstance(part, type) and issubclass(part, StrEnum):
+            yield from part
+
+
+def exit_codes() -> str:
+    """What each exit code says."""
+    return rows("code", "meaning", lines=EXIT_CODES.items())
+
+
+def settings() -> str:
+    """The axes and settings of an experiment."""
+    return rows("key", "type", "default", "what it is", lines=map(_setting, fields(experiment.Experiment)))
+
+
+def _setting(field: Any) -> tuple[str, ...]:
+    if field.name == "set":
+        kind, default = "table", ""
+    elif field.name in experiment.AXES:
+        kind, default = "list of texts", str(list(field.default)).replace("'", '"')
+    else:
+        kind, default = wanted(experiment.Experiment, field), _shown(field.default)
+    return code(field.name), kind, code(default), prose(field.metadata["help"])
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def experiments() -> str:
+    """The packaged experiments."""
+    return rows("name", "what it asks", lines=((code(n), prose(text)) for n, text in experiment.packaged().items()))
+
+
+def ours(kind: str) -> Iterator[type[Component]]:
+    """The components of a kind that come with benchfw."""
+    there = [installed().registered(kind, name) for name in installed().names(kind)]
+    yield from (found.component for found in there if found.distribution == "benchfw")
+
+
+def components() -> str:
+    """Every component: help, parameters, presets, source."""
+    return "\n".join(f"## {kind}s\n\n" + "\n".join(map(_component, ours(kind))) for kind in map(str, KINDS))
+
+
+def _component(component: type[Component]) -> str:
+    parts = [f"### {component.name}", prose(inspect.cleandoc(component.__doc__ or ""))]
+    lines = [
+        (code(field.name), wanted(component, field), code(_shown(field.default)), prose(field.metadata["help"]))
+        for field in fields(component)
+    ]
+    heads = ("parameter", "type", "default", "what it is")
+    parts.append(rows(*heads, lines=lines).rstrip() if lines else "No parameters.")
+    for name, values in component.presets.items():
+        parts.append(f"Preset `{component.name}@{name}`: {', '.join(code(f'{k}={v}') for k, v in values.items())}.")
+    parts += _facts(component())
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(component: Component) -> Iterator[str]:
+    """What the plan reads from a component at its defaults, its source and licence."""
+    if isinstance(component, Synthesizer | Selector | Classifier):
+        yield f"Takes features that are: {', '.join(component.accepts)}."
+    if component.needs:
+        yield f"Needs: {', '.join(sorted(component.needs))}."
+    if component.gives:
+        yield f"Gives: {', '.join(sorted(component.gives))}."
+    yield f"Source: {prose(component.source or 'not stated')}."
+    if isinstance(component, Dataset):
+        yield f"Licence of the data: {component.licence}."
+
+
+def in_the_box() -> str:
+    """The components, a line each."""
+    lines = [(kind, code(c.name), prose((c.__doc__ or "").splitlines()[0])) for kind in KINDS for c in ours(kind)]
+    return rows("kind", "name", "what it is", lines=lines)
+
+
+def hooks() -> str:
+    """The hooks of a plugin."""
+    found = [(name, hook) for name, hook in vars(hookspecs).items() if name.startswith("register_")]
+    lines = [(code(f"{n}({', '.join(inspect.signature(h).parameters)})"), inspect.getdoc(h)) for n, h in found]
+    return rows("hook", "what it does", lines=lines)
+
+
+def metrics() -> str:
+    """Every metric with its direction."""
+    of_class = metric_named(f"{RECALL}<class name>")
+    lines = [(code(m.name), f"{m.direction} is better", prose(m.help)) for m in (*METRICS.values(), of_class)]
+    return rows("metric", "direction", "what it is", lines=lines)
+
+
+def columns() -> str:
+    """The columns of table.csv for one metric."""
+    return rows("column of a metric `m`", "what it is", lines=((code(f"m_{n}"), text) for n, text in COLUMNS.items()))
+
+
+def costs() -> str:
+    """The columns of costs.csv."""
+    return rows("column", "what it is", lines=((code(name), text) for name, text in COSTS.items()))
+
+
+def axes() -> str:
+    """Which axes each stage's seed depends on."""
+    names = list(dict.fromkeys(axis for stage in AXES_OF_STAGE.values() for axis in stage))
+    lines = ([stage, *("x" if axis in on else "" for axis in names)] for stage, on in AXES_OF_STAGE.items())
+    return rows("stage", *names, lines=lines)
+
+
+def layers() -> str:
+    """The layers of the core from the top, with what each room says of itself."""
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    contract = next(contract for contract in linter["contracts"] if contract["type"] == "layers")
+    height = len(contract["layers"])
+    lines = [
+        (height - place - 1, code(room), prose(_sentence(room)))
+        for place, layer in enumerate(contract["layers"])
+        for room in layer.split(" : ")
+    ]
+    return rows("layer", "room", "what is in it", lines=lines)
+
+
+def _sentence(room: str) -> str:
+    return (inspect.getdoc(import_module(f"benchfw.{room}")) or "").splitlines()[0]
+
+
+BLOCKS = {
+    "axes": axes,
+    "columns": columns,
+    "commands": commands,
+    "commands-in-short": commands_in_short,
+    "components": components,
+    "costs": costs,
+    "exit-codes": exit_codes,
+    "experiments": experiments,
+    "hooks": hooks,
+    "in-the-box": in_the_box,
+    "layers": layers,
+    "metrics": metrics,
+    "settings": settings,
+}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
