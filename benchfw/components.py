@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet, Layout, Predictor, Sample
     from benchfw.training import Network
 
-PLAIN = re.compile(r"[A-Za-z_./~][\w./~+-]*")  # text that reads back as itself, unquoted
+PLAIN = re.compile(r"(?!(?:none|true|false)$)[A-Za-z_./~][\w./~+-]*")  # text that reads back as itself, unquoted
 Loss = Literal["ce", "balanced-softmax"]
 
 
@@ -101,8 +101,13 @@ def _as_text(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, str) and not PLAIN.fullmatch(value):
-        return json.dumps(value, ensure_ascii=False)
+        return as_toml(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def as_toml(value: object) -> str:
+    """A text, number or list of them as a TOML value: its JSON, where TOML wants the delete character escaped too."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @dataclasses.dataclass(frozen=True)

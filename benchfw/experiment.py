@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any, Literal, get_type_hints
 
 import pydantic
 
+from benchfw.components import as_toml
 from benchfw.errors import UsageError, did_you_mean
 from benchfw.settings import Text, checker
 
@@ -157,4 +157,4 @@ def with_references(experiment: Experiment) -> Experiment:
 def to_toml(experiment: Experiment) -> str:
     """The TOML file of a resolved experiment; `load` of it gives the same one."""
     settings = {key: value for key, value in dataclasses.asdict(experiment).items() if key != "set"}
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in settings.items())
+    return "".join(f"{key} = {as_toml(value)}\n" for key, value in settings.items())

@@ -61,18 +61,20 @@ def parse_named(text: str) -> Named:
     """Read `smote`, `smote@k=3,fill=0.2`, `gan-feature@paper` or `gan-feature@paper,steps=100`.
 
     Commas inside quotes or brackets belong to the value. Raises UsageError when a part is neither a preset (which
-    comes first) nor `parameter=value`.
+    comes first) nor `parameter=value`, and when a parameter is given twice.
     """
-    name, at, rest = text.strip().partition("@")
-    parts = [part.strip() for part in _split(rest)] if at else []
+    name, at, rest = text.partition("@")
+    parts = [part.strip() for part in _split(rest) or [""]] if at else []
     preset = parts.pop(0) if parts and "=" not in parts[0] else None
-    values = {}
+    values: dict[str, Text] = {}
     for part in parts:
-        key, equals, value = part.partition("=")
+        key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise UsageError(f"{text!r}: wants name@parameter=value,... or name@preset, found {part!r}")
-        values[key.strip()] = Text(value.strip())
-    return Named(name, preset, values)
+        if key in values:
+            raise UsageError(f"{text!r}: gives {key} twice; give it once")
+        values[key] = Text(value)
+    return Named(name.strip(), preset, values)
 
 
 def _split(text: str) -> list[str]:
