@@ -231,7 +231,7 @@ def print_experiments(descriptions: Mapping[str, str], there: Console) -> None:
 def print_broken(broken: Iterable[Broken], there: Console) -> None:
     """The plugins that could not be loaded, a line each."""
     for plugin in broken:
-        there.print(Text(str(plugin), style=BAD))
+        there.print(Text(str(plugin), style=BAD), soft_wrap=True)
 
 
 def print_component(kind: str, found: Registered, there: Console) -> None:

@@ -34,6 +34,7 @@ ROLES: dict[str, tuple[type[Component], ...]] = {
     "classifier": (Classifier,),
 }
 KINDS = tuple(ROLES)
+HOOKS = tuple(f"register_{kind}s" for kind in KINDS)
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -68,11 +69,11 @@ class Registry:
         """Call the hooks of one plugin. Raises PluginError, and adds nothing, when any of it breaks the contract."""
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
-        manager.register(plugin)
+        _register(manager, plugin)
         found: list[tuple[str, type[Component]]] = []
-        for kind in KINDS:
+        for kind, hook in zip(KINDS, HOOKS, strict=True):
             components: list[type[Component]] = []
-            getattr(manager.hook, f"register_{kind}s")(register=components.append)
+            getattr(manager.hook, hook)(register=components.append)
             found += [(kind, component) for component in components]
         for kind, component in found:
             _check(component, kind)
@@ -120,6 +121,20 @@ def installed() -> Registry:
 
 def _distribution(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "an unknown distribution"
+
+
+def _register(manager: pluggy.PluginManager, plugin: ModuleType) -> None:
+    """Give a plugin to pluggy, which says nothing of a hook that is misspelt or lacks its `@hookimpl`."""
+    try:
+        manager.register(plugin)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(" ".join(str(error).split())) from error
+    hooks = manager.get_hookcallers(plugin)
+    for hook in hooks or ():
+        if not hook.has_spec():
+            raise PluginError(f"no hook named {hook.name!r}{did_you_mean(hook.name, HOOKS)}")
+    if not hooks:
+        raise PluginError(f"wants @hookimpl above one or more of {', '.join(HOOKS)}; found none")
 
 
 def _check(component: type[Component], kind: str) -> None:

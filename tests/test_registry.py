@@ -1,0 +1,279 @@
+"""A broken plugin is named with what is wrong in it and stops nobody; two components of one name are an error."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from benchfw import Classifier, Extractor, Synthesizer, hookimpl, param
+from benchfw.components import label
+from benchfw.errors import PluginError, UsageError
+from benchfw.registry import HOOKS, KINDS, ROLES, Registry, installed
+
+JITTER = '''
+from dataclasses import dataclass
+from benchfw import Synthesizer, hookimpl, param
+
+@hookimpl
+def register_augmenters(register):
+    register(Jitter)
+
+@dataclass(frozen=True)
+class Jitter(Synthesizer):
+    """Repeat minority rows with noise."""
+
+    name = "jitter"
+    scale: float = param(0.1, "noise, in standard deviations", ge=0)
+'''
+PLUGINS = {  # name: (its source, what `benchfw list` says of it)
+    "absent": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    "leaves": ("import sys\nsys.exit('bye')", "SystemExit: bye"),
+    "bounds": (JITTER.replace("0.1", "-0.1"), "PluginError: augmenter Jitter.scale: wants float >= 0, found -0.1"),
+    "undecorated": (
+        JITTER.replace("@dataclass(frozen=True)", ""),
+        "PluginError: augmenter Jitter: wants @dataclass(frozen=True) above the class, found none",
+    ),
+    "thawed": (
+        JITTER.replace("@dataclass(frozen=True)", "@dataclass"),
+        "TypeError: cannot inherit non-frozen dataclass from a frozen one",
+    ),
+    "undocumented": (
+        JITTER.replace('"""Repeat minority rows with noise."""', ""),
+        "PluginError: augmenter Jitter: wants a docstring whose first line is its help text, found none",
+    ),
+    "unhelpful": (
+        JITTER.replace('param(0.1, "noise, in standard deviations", ge=0)', "0.1"),
+        "PluginError: augmenter Jitter: parameter 'scale' wants param(default, help), found a plain field",
+    ),
+    "wrongly-named": (
+        JITTER.replace('"jitter"', '"Jitter 2"'),
+        "PluginError: augmenter Jitter: wants a name of lower-case words joined by hyphens, found 'Jitter 2'",
+    ),
+    "wrong-role": (
+        JITTER.replace("register_augmenters", "register_extractors"),
+        (
+            "PluginError: register_extractors: wants a subclass of Extractor or NeuralExtractor, found "
+            "<class 'wrong_role.Jitter'>"
+        ),
+    ),
+    "misspelt": (
+        JITTER.replace("register_augmenters", "register_augmenter"),
+        (
+            "PluginError: no hook named 'register_augmenter'; did you mean 'register_augmenters'? (known: "
+            "register_augmenters, register_classifiers, register_datasets, register_extractors)"
+        ),
+    ),
+    "unhooked": (
+        JITTER.replace("@hookimpl", ""),
+        (
+            "PluginError: wants @hookimpl above one or more of register_datasets, register_extractors, "
+            "register_augmenters, register_classifiers; found none"
+        ),
+    ),
+    "argument": (
+        JITTER.replace("(register):", "(registry):"),
+        (
+            "PluginError: Plugin 'argument' for hook 'register_augmenters' hookimpl definition: "
+            "register_augmenters(registry) Argument(s) {'registry'} are declared in the hookimpl but can not be found "
+            "in the hookspec"
+        ),
+    ),
+    "raises": (JITTER.replace("register(Jitter)", "register(1 / 0)"), "ZeroDivisionError: division by zero"),
+}
+
+
+def install(site, distribution, source):
+    """Write a distribution with one plugin, as an installer leaves it."""
+    module = distribution.replace("-", "_")
+    (site / f"{module}.py").write_text(source)
+    info = site / f"{module}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[benchfw.v1]\n{distribution} = {module}\n")
+
+
+def benchfw(site, *words):
+    """Run the command with the site's distributions installed beside the others."""
+    command = [sys.executable, "-m", "benchfw", *words]
+    environment = os.environ | {"PYTHONPATH": str(site), "BENCHFW_CACHE": str(site / "cache")}
+    return subprocess.run(command, env=environment, cwd=site, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def broken_site(tmp_path_factory):
+    """Every broken plugin, one sound one, and two that bring the same name."""
+    site = tmp_path_factory.mktemp("site")
+    for name, (source, _) in PLUGINS.items():
+        install(site, name, source)
+    install(site, "sound", JITTER.replace('"jitter"', '"sound-jitter"'))
+    for name in ("twin-one", "twin-two"):
+        install(site, name, JITTER.replace('"jitter"', '"twin"'))
+    return site
+
+
+@pytest.fixture(scope="module")
+def listed(broken_site):
+    return benchfw(broken_site, "list")
+
+
+def test_list_works_beside_broken_plugins_and_shows_the_sound_ones(listed):
+    assert listed.returncode == 0
+    first_words = {line.split()[0] for line in listed.stdout.splitlines() if line.strip()}
+    assert first_words >= {"sound-jitter", "smote", "gan-feature", "digits", "quick"}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_list_says_what_is_wrong_with_a_plugin_in_one_line(name, listed):
+    said = [line for line in listed.stderr.splitlines() if line.startswith(f"plugin {name!r} ")]
+    assert said == [f"plugin {name!r} of {name} was not loaded: {PLUGINS[name][1]}"]
+
+
+def test_list_says_nothing_else(listed):
+    assert len(listed.stderr.splitlines()) == len(PLUGINS)
+
+
+def test_list_names_both_distributions_of_a_clash(listed):
+    (line,) = [line for line in listed.stdout.splitlines() if line.split()[:1] == ["twin"]]
+    assert line.rstrip().endswith("augmenter 'twin' comes from twin-one and twin-two; uninstall one of them")
+
+
+def test_using_a_name_that_two_distributions_bring_is_an_error_that_names_both(broken_site):
+    ended = benchfw(broken_site, "plan", "-a", "twin")
+    assert ended.returncode == 2
+    assert ended.stderr == "benchfw: augmenter 'twin' comes from twin-one and twin-two; uninstall one of them\n"
+
+
+def test_unknown_name_comes_with_the_plugins_that_were_not_loaded(broken_site):
+    ended = benchfw(broken_site, "show", "augmenter", "jitter")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("benchfw: no augmenter named 'jitter'; did you mean ")
+    assert "; plugin 'absent' of absent was not loaded: ModuleNotFoundError: No module named" in ended.stderr
+
+
+# ---- one registry, without a process of its own ----
+
+
+def plugin(**attributes):
+    """A module with these functions, which are hook implementations where decorated."""
+    module = ModuleType("toy")
+    vars(module).update(attributes)
+    return module
+
+
+@dataclass(frozen=True)
+class Toy(Synthesizer):
+    """Do as one is told."""
+
+    name = "toy"
+    size: int = param(3, "how much")
+
+
+@dataclass(frozen=True)
+class Other(Toy):
+    """Do otherwise."""
+
+    name = "other"
+
+
+@dataclass(frozen=True)
+class Judge(Classifier):
+    """Judge."""
+
+    name = "judge"
+
+
+def test_components_are_found_by_kind_and_name():
+    @hookimpl
+    def register_augmenters(register):
+        register(Toy)
+        register(Other)
+
+    @hookimpl
+    def register_classifiers(register):
+        register(Judge)
+
+    registry = Registry()
+    registry.add(plugin(register_augmenters=register_augmenters, register_classifiers=register_classifiers), "mine")
+    assert registry.names("augmenter") == ["other", "toy"]
+    assert registry.get("classifier", "judge") is Judge
+    assert registry.registered("augmenter", "toy").distribution == "mine"
+    assert registry.names("dataset") == []
+
+
+def test_a_plugin_with_one_wrong_component_adds_none():
+    @hookimpl
+    def register_augmenters(register):
+        register(Toy)
+        register(Judge)
+
+    registry = Registry()
+    with pytest.raises(PluginError, match=r"^register_augmenters: wants a subclass of Synthesizer or Selector, found "):
+        registry.add(plugin(register_augmenters=register_augmenters), "mine")
+    assert registry.names("augmenter") == []
+
+
+@pytest.mark.parametrize("thing", [Toy(), "toy", None, Extractor])
+def test_what_is_no_component_of_the_role_is_refused(thing):
+    @hookimpl
+    def register_augmenters(register):
+        register(thing)
+
+    with pytest.raises(PluginError, match=r"^register_augmenters: wants a subclass of .*, found "):
+        Registry().add(plugin(register_augmenters=register_augmenters), "mine")
+
+
+def test_subclass_without_its_own_decorator_is_refused():
+    class Lazy(Toy):
+        """Inherit the fields, and lose the new ones."""
+
+        name = "lazy"
+        more: int = param(4, "never becomes a field")
+
+    @hookimpl
+    def register_augmenters(register):
+        register(Lazy)
+
+    with pytest.raises(PluginError, match=r"^augmenter Lazy: wants @dataclass\(frozen=True\) above the class"):
+        Registry().add(plugin(register_augmenters=register_augmenters), "mine")
+
+
+def test_unknown_name_is_refused_with_what_is_meant_and_known():
+    @hookimpl
+    def register_augmenters(register):
+        register(Toy)
+
+    registry = Registry()
+    registry.add(plugin(register_augmenters=register_augmenters), "mine")
+    with pytest.raises(UsageError, match=r"^no augmenter named 'toi'; did you mean 'toy'\? \(known: toy\)$"):
+        registry.get("augmenter", "toi")
+    with pytest.raises(UsageError, match=r"^no dataset named 'toy'; known: none$"):
+        registry.get("dataset", "toy")
+
+
+def test_hooks_and_roles_name_the_same_kinds():
+    from benchfw import hookspecs
+
+    assert [name for name in vars(hookspecs) if name.startswith("register_")] == list(HOOKS)
+    assert set(ROLES) == set(KINDS)
+
+
+def test_every_entry_point_of_this_project_loads():
+    ours = [point for point in entry_points(group="benchfw.v1") if point.dist.name == "benchfw"]
+    declared = Path(__file__).parents[1].joinpath("plugins").glob("benchfw_*/__init__.py")
+    assert sorted(point.value for point in ours) == sorted(path.parent.name for path in declared)
+    assert installed().broken == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in installed().names(kind)])
+def test_installed_components_are_what_their_kind_wants(kind, name):
+    component = installed().get(kind, name)
+    assert issubclass(component, ROLES[kind])
+    assert label(component()) == name
+    assert component.source
+    assert hash(component()) == hash(replace(component()))
+    assert installed().registered(kind, name).distribution == "benchfw"
