@@ -9,7 +9,7 @@ import types
 from dataclasses import Field, dataclass, fields
 from functools import cache
 from sys import modules
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import pydantic
 
@@ -83,17 +83,17 @@ def _split(text: str) -> list[str]:
 
 
 def configure(component: type[C], named: Named, where: str, overrides: Mapping[str, object] | None = None) -> C:
-    """The component with its parameters: defaults, then overrides, then the preset, then what was typed with it.
+    """The component with its parameters: defaults, then the preset, then overrides, then what was typed with it.
 
     where: what an error names, e.g. `augmenter.smote`. overrides: values, or Text, from `--set` and experiments.
     Raises UsageError for unknown presets and parameters and for values out of their type or bounds.
     """
-    values: dict[str, object] = dict(overrides or {})
+    values: dict[str, object] = {}
     if named.preset is not None:
         if named.preset not in component.presets:
             raise UsageError(f"{where}: no preset {named.preset!r}{did_you_mean(named.preset, component.presets)}")
         values.update(component.presets[named.preset])
-    values.update(named.values)
+    values |= {**(overrides or {}), **named.values}
     return component(**{name: read(component, name, value, where) for name, value in values.items()})
 
 
@@ -121,6 +121,8 @@ def wanted(component: type[Any], field: Field[Any]) -> str:
 def _in_words(kind: Any) -> str:
     if kind is type(None):
         return "none"
+    if get_origin(kind) is tuple:
+        return f"list of {_in_words(get_args(kind)[0])}"
     if get_args(kind):
         return " | ".join(_in_words(part) for part in get_args(kind))
     return kind.__name__ if isinstance(kind, type) else str(kind)

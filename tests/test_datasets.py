@@ -423,16 +423,17 @@ def test_npz_refuses_test_labels_and_shapes_that_training_lacks(ctx, tmp_path):
 
 def test_npz_without_a_path_says_how_to_give_one(ctx, tmp_path):
     cure = "give it with --set dataset.npz.path=FILE or npz@path=FILE"
-    with says(f"dataset.npz.path: wants a path, found none; {cure}", UsageError):
-        Npz().load(ctx)
-    assert Npz().files(tmp_path) == ()
+    for call in (lambda: Npz().load(ctx), lambda: Npz().files(tmp_path)):
+        with says(f"dataset.npz.path: wants a path, found none; {cure}", UsageError):
+            call()
 
 
 @pytest.mark.parametrize("path", ["/nowhere/a.npz", "~nobody-of-this-name/a.npz"])
 def test_npz_says_that_there_is_no_such_file(ctx, tmp_path, path):
     with says(f"npz: {path}: no such file; correct --set dataset.npz.path=FILE"):
         Npz(path=path).load(ctx)
-    assert Npz(path=path).files(tmp_path) == ()
+    with says(f"npz: {path}: no such file; correct --set dataset.npz.path=FILE"):
+        Npz(path=path).files(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 200, -30], ids=["empty", "one byte", "cut early", "cut late"])
@@ -598,8 +599,8 @@ def test_image_folder_without_a_path_says_how_to_give_one(ctx, tmp_path):
     cure = "give it with --set dataset.image-folder.path=DIR or image-folder@path=DIR"
     with says(f"dataset.image-folder.path: wants a path, found none; {cure}", UsageError):
         ImageFolder().load(ctx)
-    assert ImageFolder().files(tmp_path) == ()
-    assert list(ImageFolder(path="/nowhere").files(tmp_path)) == []
+    with says(f"dataset.image-folder.path: wants a path, found none; {cure}", UsageError):
+        ImageFolder().files(tmp_path)
 
 
 @pytest.mark.parametrize(

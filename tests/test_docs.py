@@ -182,6 +182,8 @@ def test_the_plugin_of_the_readme_runs_as_an_installed_distribution(results):
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_documentation_is_understood(command, results, jitter, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "scans.npz").touch()
     for text in TEXTS.values():
         for block in blocks(text, "toml"):
             if named := re.match(r"# (\S+\.toml)\n", block):

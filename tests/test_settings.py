@@ -63,8 +63,8 @@ def test_a_preset_stands_before_parameters_which_win():
     assert odd("odd@paper,rate=0.25,flag=true") == Odd(count=7, rate=0.25, flag=True)
 
 
-def test_typed_wins_over_preset_and_preset_over_set():
-    assert odd("odd@paper,rate=0.25", count=2, rate=0.75, limit=Text("4")) == Odd(count=7, rate=0.25, limit=4)
+def test_typed_wins_over_set_and_set_over_preset():
+    assert odd("odd@paper,rate=0.25", count=2, rate=0.75, limit=Text("4")) == Odd(count=2, rate=0.25, limit=4)
 
 
 def test_spaces_around_names_and_values_do_not_count():

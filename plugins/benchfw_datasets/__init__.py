@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchfw import Dataset, UsageError, hookimpl, param
+from benchfw import DataError, Dataset, UsageError, hookimpl, param
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,11 +92,10 @@ class ImageFolder(Dataset):
         return image_folder.load(_required(self, self.path, "DIR"), size=self.size, color=self.color, ctx=ctx)
 
     def files(self, downloads: Path) -> Sequence[Path]:
-        """All images below the root, in the order of their paths."""
+        """All images below the root, in the order of their paths; raises as `load` does without a directory."""
         from benchfw_datasets import image_folder
 
-        root = _expanded(self.path)
-        return () if root is None else image_folder.images_below(root)
+        return image_folder.images_below(_required(self, self.path, "DIR"))
 
 
 @dataclass(frozen=True)
@@ -120,17 +119,20 @@ class Npz(Dataset):
         return npz.load(_required(self, self.path, "FILE"), ctx)
 
     def files(self, downloads: Path) -> Sequence[Path]:
-        """The file itself."""
-        path = _expanded(self.path)
-        return () if path is None or not path.is_file() else (path,)
+        """The file itself; raises as `load` does without one."""
+        path = _required(self, self.path, "FILE")
+        return (path,) if path.is_file() else ()
 
 
-def _required(dataset: Dataset, path: str | None, kind: str) -> Path:
-    expanded = _expanded(path)
+def _required(dataset: Dataset, path: str | None, kind: Literal["FILE", "DIR"]) -> Path:
+    name, expanded = dataset.name, _expanded(path)
+    setting = f"--set dataset.{name}.path={kind}"
     if expanded is None:
-        name = dataset.name
-        cure = f"--set dataset.{name}.path={kind} or {name}@path={kind}"
-        raise UsageError(f"dataset.{name}.path: wants a path, found none; give it with {cure}")
+        raise UsageError(f"dataset.{name}.path: wants a path, found none; give it with {setting} or {name}@path={kind}")
+    if kind == "FILE" and not expanded.exists():
+        raise DataError(f"{name}: {expanded}: no such file; correct {setting}")
+    if kind == "DIR" and not expanded.is_dir():
+        raise DataError(f"{name}: {expanded}: no such directory; wants <class>/*.png below it; correct {setting}")
     return expanded
 
 

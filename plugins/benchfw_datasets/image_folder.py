@@ -48,7 +48,7 @@ def load(root: Path, *, size: int | None, color: str, ctx: Context) -> ImageData
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All visible image files at any depth, sorted; none where the folder does not exist."""
+    """All visible image files at any depth, sorted."""
     found = []
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -74,8 +74,6 @@ def _dataset(root: Path, *, size: int | None, color: str, ctx: Context) -> Image
 
 def _parts(root: Path) -> dict[str, Path]:
     """The directory of each part that exists; the root itself is `train` where there are no splits."""
-    if not root.is_dir():
-        raise DataError("no such directory; wants <class>/*.png below it; correct --set dataset.image-folder.path=DIR")
     names = [folder.name for folder in _folders(root)]
     if not set(names) & set(PARTS):
         return {"train": root}

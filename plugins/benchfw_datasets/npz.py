@@ -39,8 +39,6 @@ def load(path: Path, ctx: Context) -> ImageDataset:
 
 
 def _read(path: Path, ctx: Context) -> tuple[Parts, Arrays]:
-    if not path.exists():
-        raise DataError("no such file; correct --set dataset.npz.path=FILE")
     try:
         with path.open("rb") as file:  # opened here, since numpy leaves a file open that turns out to be no zip
             return _arrays(file, ctx)
