@@ -14,7 +14,7 @@ import pydantic
 
 from benchfw.components import as_toml
 from benchfw.errors import UsageError, did_you_mean
-from benchfw.settings import Text, checker
+from benchfw.settings import Text, checker, wanted
 
 AXES = ("datasets", "imbalances", "extractors", "augmenters", "classifiers")
 REFERENCES = ("none", "random")
@@ -50,12 +50,13 @@ class Experiment:
     set: tuple[tuple[str, Any], ...] = setting((), "parameters of components, by kind.name.parameter")
 
 
+_SETTINGS = {field.name: field for field in dataclasses.fields(Experiment)}
+
+
 @cache
 def _adapters() -> dict[str, pydantic.TypeAdapter[Any]]:
     hints = get_type_hints(Experiment)
-    return {
-        field.name: checker(hints[field.name], field.metadata["bounds"]) for field in dataclasses.fields(Experiment)
-    }
+    return {name: checker(hints[name], field.metadata["bounds"]) for name, field in _SETTINGS.items()}
 
 
 def packaged() -> dict[str, str]:
@@ -94,11 +95,10 @@ def from_mapping(content: Mapping[str, object], where: str) -> Experiment:
 
 def changed(experiment: Experiment, where: str, changes: Mapping[str, object]) -> Experiment:
     """The experiment with some fields changed, each checked; a `set` mapping is added to what is set already."""
-    known = {field.name: field for field in dataclasses.fields(Experiment)}
     values: dict[str, Any] = {}
     for name, value in changes.items():
-        if name not in known:
-            raise UsageError(f"{where}: no setting {name!r}{did_you_mean(name, known)}")
+        if name not in _SETTINGS:
+            raise UsageError(f"{where}: no setting {name!r}{did_you_mean(name, _SETTINGS)}")
         if name == "set":
             values["set"] = tuple(sorted({**dict(experiment.set), **_flat(value, where)}.items()))
         else:
@@ -110,16 +110,22 @@ def _checked(name: str, value: object, where: str) -> Any:
     for reading in value.readings() if isinstance(value, Text) else [value]:
         try:
             return _adapters()[name].validate_python(tuple(reading) if isinstance(reading, list) else reading)
-        except pydantic.ValidationError as error:
-            problem = error.errors()[0]["msg"].lower()
+        except pydantic.ValidationError:
+            continue
     found = value.raw if isinstance(value, Text) else value
-    raise UsageError(f"{where}: {name}: {problem}, found {found!r}")
+    raise UsageError(f"{where}: {name}: wants {wanted(Experiment, _SETTINGS[name])}, found {found!r}")
 
 
 def _flat(value: object, where: str) -> dict[str, object]:
+    """The table by dotted names, also where TOML read `augmenter.smote.k = 3` as tables in tables."""
     if not isinstance(value, Mapping):
-        raise UsageError(f"{where}: set: wants a table of 'kind.name.parameter' = value, found {value!r}")
-    return {str(key): item for key, item in value.items()}
+        found = value.raw if isinstance(value, Text) else value
+        raise UsageError(f"{where}: set: wants a table of kind.name.parameter = value, found {found!r}")
+    flat: dict[str, object] = {}
+    for key, item in value.items():
+        inner = _flat(item, where) if isinstance(item, Mapping) else {"": item}
+        flat |= {f"{key}.{name}".removesuffix("."): part for name, part in inner.items()}
+    return flat
 
 
 def apply_settings(experiment: Experiment, assignments: tuple[str, ...]) -> Experiment:
@@ -155,6 +161,7 @@ def with_references(experiment: Experiment) -> Experiment:
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The TOML file of a resolved experiment; `load` of it gives the same one."""
+    """The TOML file of an experiment as loaded or resolved; `load` of it gives the same one."""
     settings = {key: value for key, value in dataclasses.asdict(experiment).items() if key != "set"}
-    return "".join(f"{key} = {as_toml(value)}\n" for key, value in settings.items())
+    parameters = {f"set.{as_toml(key)}": value for key, value in experiment.set}
+    return "".join(f"{key} = {as_toml(value)}\n" for key, value in (settings | parameters).items())

@@ -91,7 +91,7 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
     for axis in AXES:
         if not getattr(experiment, axis):
             raise UsageError(f"experiment {experiment.name}: {axis} is empty; wants at least one")
-    imbalances = tuple(Imbalance.parse(text) for text in experiment.imbalances)
+    imbalances = _imbalances(experiment)
     axes = {kind: _components(experiment, kind, registry) for kind in KINDS}
     _check_settings(experiment, axes)
     labels: dict[str, Any] = {f"{kind}s": tuple(map(label, axes[kind])) for kind in KINDS}
@@ -108,6 +108,15 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
         Cell(dataset, imbalance, extractor, augmenter, classifier, repetition, experiment)
         for dataset, imbalance, repetition, extractor, augmenter, classifier in order
     ]
+
+
+def _imbalances(experiment: Experiment) -> tuple[Imbalance, ...]:
+    found = [Imbalance.parse(text) for text in experiment.imbalances]
+    for position, imbalance in enumerate(found):
+        if imbalance in found[:position]:
+            text = experiment.imbalances[position]
+            raise UsageError(f"imbalance {text!r} is on the axis twice (as {str(imbalance)!r}); give it once")
+    return tuple(found)
 
 
 def _components(experiment: Experiment, kind: str, registry: Registry) -> list[Any]:

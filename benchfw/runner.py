@@ -16,6 +16,7 @@ from benchfw.errors import StoreError
 from benchfw.experiment import Experiment, requested
 from benchfw.keys import Planned, keys_of
 from benchfw.machine import describe, device_named, usable_cores
+from benchfw.metrics import metric_named
 from benchfw.plan import Cell, as_json, cells
 from benchfw.store import RunDirectory, StageCache, experiment_digest, write_atomically
 from benchfw.workers import Task, in_process, in_workers
@@ -105,6 +106,7 @@ def cache_named(name: str | Path | None) -> Path | None:
 
 def plan(experiment: Experiment, settings: Settings, registry: Registry) -> list[Planned]:
     """Every cell with its keys and, when it cannot run, the reason. Raises UsageError for what the user got wrong."""
+    metric_named(experiment.metric)  # or the run would end with this error
     device, downloads = device_named(settings.device), settings.downloads
     return [Planned(cell, keys_of(cell, device, downloads), cell.misfit()) for cell in cells(experiment, registry)]
 
