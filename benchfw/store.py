@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -19,11 +18,13 @@ from benchfw.experiment import Experiment, from_mapping, to_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from benchfw.keys import Planned
 
 FORMAT = 1
 FINISHED = ("done", "skipped")
+LOCK, WRITING = ".lock", ".writing-"  # names that a run may leave before its manifest stands
 
 
 @contextmanager
@@ -38,17 +39,22 @@ def saving(what: str) -> Iterator[None]:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a temporary file beside it, fsync, rename. Raises StoreError."""
+    temporary = _unfinished(path)
     with saving(str(path)):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
+
+
+def _unfinished(path: Path) -> Path:
+    """A new name beside a path; `tempfile` would hide what is written from the others of a shared directory."""
+    return path.with_name(f"{WRITING}{uuid4().hex}")
 
 
 def as_bytes(content: object) -> bytes:
@@ -84,8 +90,9 @@ class StageCache:
         path = self._path(stage, key)
         with saving(f"a stage in the cache {self.root}"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            filling = Path(tempfile.mkdtemp(dir=path.parent, prefix=".writing-"))
+            filling = _unfinished(path)
             try:
+                filling.mkdir()
                 write(filling)
                 _rename(filling, path)
             finally:
@@ -112,7 +119,7 @@ class RunDirectory:
 
     def __init__(self, root: Path):
         self.root = root
-        self._lock = FileLock(root / ".lock", blocking=False)
+        self._lock = FileLock(root / LOCK, blocking=False)
 
     @contextmanager
     def opened(self, planned: Sequence[Planned], machine: dict[str, Any]) -> Iterator[None]:
@@ -124,10 +131,12 @@ class RunDirectory:
         experiment = planned[0].cell.experiment
         self._check_owner(experiment)
         with saving(f"results in {self.root}"):
-            for folder in (self.root, self.cells, self.predictions):
-                folder.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            write_atomically(self.manifest, as_bytes(_manifest(planned)))
+            write_atomically(self.manifest, as_bytes(_manifest(planned)))  # first: it says whose directory this is
+            with saving(f"results in {self.root}"):
+                for folder in (self.cells, self.predictions):
+                    folder.mkdir(exist_ok=True)
             write_atomically(self.root / "experiment.toml", to_toml(experiment).encode())
             write_atomically(self.root / "machine.json", as_bytes(machine))
             yield
@@ -150,10 +159,10 @@ class RunDirectory:
     def row(self, cell_id: str) -> dict[str, Any] | None:
         """The stored row of a cell, or None when there is none that can be read."""
         try:
-            row: dict[str, Any] = read_json(self.cells / f"{cell_id}.json")
+            row = read_json(self.cells / f"{cell_id}.json")
         except StoreError:
             return None
-        return row
+        return row if isinstance(row, dict) and row.get("id") == cell_id else None
 
     def reusable(self, planned: Planned) -> dict[str, Any] | None:
         """The stored row of a cell, if it is finished under the planned key; else None: it must run."""
@@ -181,12 +190,13 @@ class RunDirectory:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise UsageError(
-                f"{self.root}: another benchfw process works in it; wait for it, or choose another --out"
-            ) from error
+        with saving(f"results in {self.root}"):
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise UsageError(
+                    f"{self.root}: another benchfw process works in it; wait for it, or choose another --out"
+                ) from error
         try:
             yield
         finally:
@@ -201,7 +211,7 @@ class RunDirectory:
                 name = differs[0]
                 change = f"{name} {there.get(name)} there, {wanted[name]} here"
                 raise UsageError(f"{self.root} holds the run of another experiment ({change}); choose another --out")
-        elif self.root.is_dir() and any(path.name != ".lock" for path in self.root.iterdir()):
+        elif self.root.is_dir() and any(not path.name.startswith((LOCK, WRITING)) for path in self.root.iterdir()):
             raise UsageError(f"{self.root} is not empty and holds no run of benchfw; choose another --out")
 
 
