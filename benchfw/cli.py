@@ -24,14 +24,8 @@ app = typer.Typer(
 )
 
 
-class Kind(StrEnum):
-    """What can be listed and shown."""
-
-    dataset = "dataset"
-    extractor = "extractor"
-    augmenter = "augmenter"
-    classifier = "classifier"
-    experiment = "experiment"
+LISTED = ("dataset", "extractor", "augmenter", "classifier", "experiment")
+KIND = "|".join(LISTED)
 
 
 class Format(StrEnum):
@@ -69,6 +63,17 @@ Cache = Annotated[
     str | None, typer.Option(metavar="DIR|off", help="Stage cache; default $BENCHFW_CACHE, else the user's.")
 ]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Results directory; default results/EXPERIMENT.")]
+
+
+def _listed() -> tuple[str, ...]:
+    return LISTED
+
+
+def _check_kind(kind: str) -> None:
+    from benchfw.errors import UsageError, did_you_mean
+
+    if kind not in LISTED:
+        raise UsageError(f"no kind named {kind!r}{did_you_mean(kind, LISTED)}")
 
 
 @app.callback(invoke_without_command=True)
@@ -145,24 +150,27 @@ def plan(
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="What to list; default everything.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar=KIND, help="What to list; default everything.", autocompletion=_listed)
+    ] = None,
 ) -> None:
     """List the installed data sets, extractors, augmenters and classifiers, and the packaged experiments."""
     from benchfw import console as screen
     from benchfw.experiment import packaged
     from benchfw.registry import KINDS, installed
 
+    _check_kind(kind or "experiment")
     there = screen.console()
-    if kind is not Kind.experiment:
-        screen.print_components(installed(), [kind.value] if kind else KINDS, there)
-    if kind in (None, Kind.experiment):
+    if kind != "experiment":
+        screen.print_components(installed(), [kind] if kind else KINDS, there)
+    if kind in (None, "experiment"):
         screen.print_experiments(packaged(), there)
     screen.print_broken(installed().broken, screen.console(stderr=True))
 
 
 @app.command()
 def show(
-    kind: Annotated[Kind, typer.Argument(help="What it is.")],
+    kind: Annotated[str, typer.Argument(metavar=KIND, help="What it is.", autocompletion=_listed)],
     name: Annotated[str, typer.Argument(help="Its name, as `list` prints it.")],
 ) -> None:
     """Show one component, with its parameters, bounds, presets and source; or one experiment."""
@@ -170,10 +178,11 @@ def show(
     from benchfw.experiment import load, to_toml
     from benchfw.registry import installed
 
-    if kind is Kind.experiment:
+    _check_kind(kind)
+    if kind == "experiment":
         typer.echo(to_toml(load(name)), nl=False)
     else:
-        screen.print_component(kind.value, installed().registered(kind.value, name), screen.console())
+        screen.print_component(kind, installed().registered(kind, name), screen.console())
 
 
 @app.command()
