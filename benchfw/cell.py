@@ -29,7 +29,7 @@ from benchfw.components import (
 from benchfw.context import Context
 from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet, Synthesis, target_counts
 from benchfw.errors import BenchfwError, CannotRun, DataError, PluginError, StoreError
-from benchfw.keys import Keys, keys_of
+from benchfw.keys import Keys, contents, keys_of
 from benchfw.metrics import readouts, score
 from benchfw.plan import Cell, layout_misfit
 from benchfw.seeding import isolated, seed_for, stage_seed
@@ -138,7 +138,8 @@ def embed(cell: Cell, key: str, place: Place) -> Embedding:
 
 
 def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
-    dataset = _loaded(cell.dataset, place.downloads, place.device)
+    files = contents(cell.dataset.files(place.downloads))
+    dataset = _loaded(cell.dataset, files, place.downloads, place.device)
     splits = _split(cell, dataset)
     ctx = _context(cell, "extractor", place)
     start = perf_counter()
@@ -163,7 +164,9 @@ def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _loaded(dataset: Dataset, downloads: Path, device: torch.device) -> ImageDataset:
+def _loaded(
+    dataset: Dataset, _files: tuple[tuple[str, str], ...], downloads: Path, device: torch.device
+) -> ImageDataset:
     ctx = Context(seed_for(0, "dataset", dataset.name), device, downloads)
     with isolated(ctx.seed):
         return dataset.load(ctx)

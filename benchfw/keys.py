@@ -56,7 +56,7 @@ def keys_of(cell: Cell, device: torch.device, downloads: Path) -> Keys:
     """The keys of a cell. downloads: where data sets look for their files, whose contents enter the key."""
     experiment = cell.experiment
     split = {
-        "files": _contents(cell.dataset.files(downloads)),
+        "files": contents(cell.dataset.files(downloads)),
         "imbalance": str(cell.imbalance),
         "test_fraction": experiment.test_fraction,
         "val_fraction": experiment.val_fraction,
@@ -117,12 +117,12 @@ def _code(path: Path) -> str:
     return ast.dump(tree)
 
 
-def _contents(paths: Sequence[Path]) -> list[tuple[str, str]]:
+def contents(paths: Sequence[Path]) -> tuple[tuple[str, str], ...]:
     """Each file's path below their common parent, where labels may stand, and the SHA-256 of its content."""
     if not paths:
-        return []
+        return ()
     top = Path(os.path.commonpath([path.parent for path in paths]))
-    return sorted((path.relative_to(top).as_posix(), content_digest(path)) for path in paths)
+    return tuple(sorted((path.relative_to(top).as_posix(), content_digest(path)) for path in paths))
 
 
 def content_digest(path: Path) -> str:
