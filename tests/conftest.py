@@ -36,3 +36,21 @@ def blobs():
     noise = torch.randn(len(labels), 8, generator=torch.Generator().manual_seed(0))
     values = 3 * torch.eye(3, 8)[labels] + noise
     return FeatureSet(FeatureSpace((8,), n_classes=3), values, labels, ids=torch.arange(len(labels)))
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A place of this test's own where `benchfw` runs as a process."""
+    from commands import Home
+
+    made = Home(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def here(monkeypatch, capsys, home):
+    """Run `benchfw` in this process: here("run", "--jobs", "0") -> exit code, standard output, standard error."""
+    import commands
+
+    return lambda *words: commands.here(monkeypatch, capsys, home, *words)
