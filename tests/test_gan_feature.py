@@ -1,6 +1,6 @@
 """The feature GAN: shapes, its loss in closed form, what it learns, and the alarm when it fails."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 from torch import nn
 
 from benchfw import DataError, FeatureSet, FeatureSpace
+from benchfw.components import label
 from benchfw.seeding import isolated
 from benchfw_gan_feature import GanFeature
 from benchfw_gan_feature.health import Health, likeness
@@ -109,6 +110,13 @@ def test_the_stored_state_gives_back_equal_bytes(shape, ctx):
     labels = torch.tensor([0, 1, 2] * 200)
     assert torch.equal(product(labels, rng()), restored(labels, rng()))
     assert product(labels, rng()).dtype == torch.float32
+
+
+def test_the_preset_stable_spells_out_the_defaults():
+    stable = GanFeature.presets["stable"]
+    assert set(stable) == {field.name for field in fields(GanFeature)} - {"fill", "watch"}
+    assert label(GanFeature(**stable)) == "gan-feature"
+    assert label(GanFeature(**stable, fill=0.2)) == "gan-feature@fill=0.2"
 
 
 def test_the_same_seed_gives_the_same_generator(blobs, ctx):

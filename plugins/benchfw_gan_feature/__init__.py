@@ -1,4 +1,4 @@
-"""The reference augmenter: a GAN that generates the features of the small classes."""
+"""A GAN that generates features of any class: a stable form of the generator in the reference method."""
 
 from __future__ import annotations
 
@@ -26,21 +26,40 @@ class GanFeature(Synthesizer):
     """Generate features with a conditional Wasserstein GAN.
 
     The generator maps noise and a class to the class mean plus a learned residual, never below the smallest value of
-    the training features; the critic sees standardised features and is conditioned on the class by projection, without
-    any normalisation. They train on labels that are uniform over the classes, so the small classes are met as often as
-    the large ones; a moving average of the generator's weights makes the rows. Both are fully connected for vectors
-    and maps of up to 1,024 numbers, else convolutional. While it trains, the generated rows are compared with the real
-    ones, and a collapsed generator gives a warning.
+    the training features; the critic sees standardised features and is conditioned on the class by projection; there is
+    no batch, layer or spectral norm. They train on labels that are uniform over the classes, so the small classes are
+    met as often as the large ones; a moving average of the generator's weights makes the rows. Both are fully connected
+    for vectors and maps of up to 1,024 numbers, else convolutional. While it trains, the generated rows are compared
+    with the real ones, and a collapsed generator gives a warning. The defaults are the preset `stable`.
 
-    Differs from the sources: the original feature GANs concatenate the label in the critic and also train the generator
-    with a classifier's cross-entropy, which shrinks the generated rows to the class centres.
+    Differs from the report: no classifier trains with the GAN, since its cross-entropy on generated rows shrinks them
+    to the class centres; the loss is Wasserstein with a gradient penalty, as in DFG, instead of binary cross-entropy;
+    the critic has a projection where report and DFG have an unconditional one; a class mean plus a linear residual
+    takes the place of tanh and batch norm; the weights are averaged. The paper of WGAN-GP has 5 critic steps, rate 1e-4
+    and decay 0 of the mean gradient.
     """
 
     name = "gan-feature"
     source = (
+        "feature-space GAN for imbalanced chest X-rays (2020 capstone report on CheXpert), step 2, feature generator; "
+        "Suh, Lukowicz and Lee (DFG, discriminative feature generation); "
         "Gulrajani et al. 2017 (WGAN-GP, equation 3, algorithm 1); Miyato and Koyama 2018 (projection discriminator); "
         "Xian et al. 2018 (f-CLSWGAN, Wasserstein GANs on features)"
     )
+    presets = {
+        "stable": {
+            "z": 64,
+            "width": 256,
+            "steps": 600,
+            "critic_steps": 3,
+            "batch": 64,
+            "penalty": 10.0,
+            "lr": 5e-4,
+            "beta1": 0.5,
+            "beta2": 0.9,
+            "average": 0.99,
+        }
+    }
 
     z: int = param(64, "length of the noise vector", ge=1)
     width: int = param(256, "units of a hidden layer, or channels of a convolution", ge=1)
