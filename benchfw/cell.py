@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import resource
-import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import isfinite
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ from benchfw.components import (
 from benchfw.context import Context
 from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet, Synthesis, target_counts
 from benchfw.errors import BenchfwError, CannotRun, DataError, PluginError, StoreError
-from benchfw.keys import Keys, contents, keys_of
+from benchfw.keys import Keys, contents, fitted_as, keys_of
 from benchfw.metrics import readouts, score
 from benchfw.plan import Cell, layout_misfit
 from benchfw.seeding import isolated, seed_for, stage_seed
@@ -39,7 +41,6 @@ from benchfw.training import EMBEDDING_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from benchfw.data import Sample
 
@@ -113,6 +114,7 @@ def attempt(cell: Cell, place: Place) -> dict[str, Any]:
 
 def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
     """Measure one cell; returns its row. Raises what the stages raise."""
+    _reset_peak()
     keys = keys_of(cell, place.device, place.downloads)
     embedding = embed(cell, keys.embed, place)
     augmented = augment(cell, embedding, keys.augment, place)
@@ -262,7 +264,7 @@ def augment(cell: Cell, embedding: Embedding, key: str, place: Place) -> Augment
                 train = embedding.train.take(selector.select(embedding.train, ctx))
             return Augmented(train, _facts(ctx, start))
         case Synthesizer() as synthesizer:
-            sample, facts = _fitted(synthesizer, embedding, ctx, key, place)
+            sample, facts = _fitted(fitted_as(synthesizer), embedding, ctx, key, place)
             targets = target_counts(embedding.train.counts(), synthesizer.fill)
             draws = stage_seed(cell.experiment.seed, "draws", cell.seed_axes)
             return Augmented(replace(embedding.train, synthesis=Synthesis(sample, targets, draws)), facts)
@@ -334,8 +336,9 @@ def _adapted(cell: Cell, features: FeatureSet) -> FeatureSet:
 
 
 def _check_scores(log_scores: Tensor, shape: tuple[int, int], classifier: Classifier) -> None:
-    if tuple(log_scores.shape) != shape or not bool(torch.isfinite(log_scores).all()):
-        found = f"{tuple(log_scores.shape)}, {int((~torch.isfinite(log_scores)).sum())} of them not finite"
+    bad = int((~torch.isfinite(log_scores)).sum())
+    if tuple(log_scores.shape) != shape or bad:
+        found = f"{tuple(log_scores.shape)}, {bad} of them not finite"
         raise PluginError(f"classifier {label(classifier)}: wants finite log-scores of shape {shape}, found {found}")
 
 
@@ -424,7 +427,8 @@ def _ended(cell: Cell, place: Place, status: str, reason: str) -> dict[str, Any]
 
 def _facts(ctx: Context, start: float) -> dict[str, Any]:
     """What a stage says of itself, as it is stored with its result."""
-    return {"seconds": perf_counter() - start, "records": ctx.records, "warnings": ctx.warnings}
+    records = [{name: value if isfinite(value) else None for name, value in line.items()} for line in ctx.records]
+    return {"seconds": perf_counter() - start, "records": records, "warnings": ctx.warnings}
 
 
 def _context(cell: Cell, stage: str, place: Place) -> Context:
@@ -437,7 +441,15 @@ def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     path.write_bytes(save(plain))  # `save_file` hides from us that the disk is full
 
 
+def _reset_peak() -> None:
+    """Forget the largest resident size so far, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_mib() -> float:
-    """The largest resident size of this process so far, MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB here
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    """The largest resident size of this process, MiB: of this cell on Linux, else since the process began."""
+    with suppress(OSError, StopIteration):
+        status = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) / 2**10  # KiB there
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS

@@ -182,6 +182,7 @@ class Synthesizer(Component):
     def fit(self, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> Sample:
         """Learn from the training rows; returns a function (labels (M,), rng) -> rows (M, *shape) float32.
 
+        It must not depend on `fill`, which the harness applies: all values of it share one fit.
         A product with a method `state() -> dict[str, Tensor]` is stored and brought back by `restore`, so that all
         classifiers and all later runs share it; another product is fitted again where it is needed.
         """

@@ -7,15 +7,15 @@ Importing this module loads no torch.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from benchfw.errors import DataError, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     import torch
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     Sample = Callable[[Tensor, torch.Generator], Tensor]
     """labels (M,) int64 and a generator -> (M, *shape) float32, row i of class labels[i]."""
     Predictor = Callable[[Tensor], Tensor]
-    """rows (M, *shape) float32 -> log-scores (M, K) float32; a shift that is equal for all classes does not matter."""
+    """rows (M, *shape) float32 -> finite log-scores (M, K) float32; a shift that is equal for all classes is free."""
 
 Layout = Literal["vector", "map"]
+BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,7 @@ class FeatureSpace:
     @property
     def size(self) -> int:
         """How many numbers one row has."""
-        return prod(self.shape)
+        return math.prod(self.shape)
 
     def new_head(self) -> nn.Module | None:
         """A fresh copy of the trained layers above the features, or None."""
@@ -187,6 +188,20 @@ class Synthesis:
     sample: Sample
     targets: Tensor
     seed: int
+
+    def rows(self, labels: Tensor, rng: torch.Generator, like: FeatureSet) -> Tensor:
+        """Synthetic rows (M, *shape) of these labels (M,). Raises PluginError unless they could be rows of `like`."""
+        import torch
+
+        made = self.sample(labels, rng)
+        wanted = (len(labels), *like.space.shape)
+        if tuple(made.shape) != wanted or made.dtype != torch.float32:
+            raise PluginError(f"synthetic rows: wants float32 {wanted}, found {made.dtype} {tuple(made.shape)}")
+        if made.device.type != torch.device(like.device).type:
+            raise PluginError(f"synthetic rows: wants them on {like.device}, found {made.device}")
+        if not bool(torch.isfinite(made).all()):
+            raise PluginError("synthetic rows: found NaN or infinite values; the augmenter's fit has diverged")
+        return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,8 +290,15 @@ class FeatureSet:
         """A real row at random for each label, with replacement. labels: (M,) int64 -> (M, *shape) float32."""
         import torch
 
-        position = torch.rand(len(labels), generator=rng, device=rng.device, dtype=torch.float64).cpu()
-        return self.rows(self.nth(labels.cpu(), position))
+        position = torch.rand(len(labels), generator=rng, device=rng.device)
+        return self.rows(self.nth(labels.cpu(), position.cpu()))
+
+    def blocks(self, index: Tensor | None = None) -> Iterator[Tensor]:
+        """The real rows at these positions, (N',) int64, or all, in order and in blocks of at most 64 MiB."""
+        import torch
+
+        index = torch.arange(len(self)) if index is None else index
+        yield from map(self.rows, index.split(max(1, BLOCK_BYTES // (4 * self.space.size))))
 
     def of_class(self, c: int) -> Tensor:
         """All real rows of class c, in the order of the set: (n_c, *shape) float32."""
@@ -287,8 +309,9 @@ class FeatureSet:
         """The standard deviation of the features: root of the mean variance over all their numbers."""
         import torch
 
-        rows = self.rows(torch.arange(len(self))).flatten(1)  # (N, D)
-        return float(rows.var(dim=0, correction=0).mean().sqrt())
+        mean = sum((block.flatten(1).cpu().double().sum(dim=0) for block in self.blocks()), torch.zeros(1)) / len(self)
+        squares = sum(float(((block.flatten(1).cpu() - mean) ** 2).sum()) for block in self.blocks())
+        return math.sqrt(squares / (len(self) * self.space.size))
 
     def flat(self) -> FeatureSet:
         """The same rows as vectors of length C * H * W; a head stays behind, since it wants maps."""
@@ -305,7 +328,7 @@ class FeatureSet:
     def numpy(self) -> tuple[np.ndarray, np.ndarray]:
         """The finite set, whole in memory: values (N', *shape) float32 and labels (N',) int64.
 
-        The real rows first, then targets - counts synthetic rows of each class.
+        The real rows first, then targets - counts synthetic rows of each class; PluginError when those are wrong.
         """
         import torch
 
@@ -314,7 +337,7 @@ class FeatureSet:
             missing = torch.repeat_interleave(self.targets - self.counts())
             if len(missing):
                 rng = torch.Generator(self.device).manual_seed(self.synthesis.seed)
-                values.append(self.synthesis.sample(missing, rng).cpu())
+                values.append(self.synthesis.rows(missing, rng, self).cpu())
                 labels.append(missing)
         return torch.cat(values).numpy(), torch.cat(labels).numpy()
 

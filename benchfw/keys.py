@@ -10,12 +10,13 @@ import ast
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchfw.components import Synthesizer
 from benchfw.machine import device_class, installed_version
 from benchfw.plan import Cell, dump
 from benchfw.seeding import stage_seed
@@ -72,10 +73,18 @@ def keys_of(cell: Cell, device: torch.device, downloads: Path) -> Keys:
     }
     data = _key("data", cell.dataset, split, machine)
     embed = _key("embed", cell.extractor, data, _seeds(cell, "extractor"))
-    augment = _key("augment", cell.augmenter, embed, _seeds(cell, "augmenter"))
+    augmenter = cell.augmenter
+    fitted = fitted_as(augmenter) if isinstance(augmenter, Synthesizer) else augmenter
+    augment = _key("augment", fitted, embed, _seeds(cell, "augmenter"))
     scoring = {"adapt": experiment.adapt, "many_over": experiment.many_over, "few_under": experiment.few_under}
-    whole = _key("classify", cell.classifier, augment, _seeds(cell, "draws", "classifier"), scoring)
+    fill = getattr(cell.augmenter, "fill", None)
+    whole = _key("classify", cell.classifier, augment, fill, _seeds(cell, "draws", "classifier"), scoring)
     return Keys(embed, augment, whole)
+
+
+def fitted_as(synthesizer: Synthesizer) -> Synthesizer:
+    """The synthesizer as it is fitted: `fill` is the harness's business, so all its values share one fit."""
+    return replace(synthesizer, fill=1.0)
 
 
 def _seeds(cell: Cell, *stages: str) -> list[int]:

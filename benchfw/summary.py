@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
-from math import isnan
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchfw.errors import UsageError, did_you_mean
@@ -26,6 +26,7 @@ PRIMARY = "balanced_accuracy"
 MINORITY = "minority_recall"
 UNCLEAR = "≈"
 REAL_ROWS_ONLY = "the same training on real rows only"
+BEST_OF_ALL = "the best line of all"
 ADJUSTED_ONLY = "logit adjustment alone"
 
 
@@ -128,10 +129,10 @@ def footnote(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
         f"{unit}n: repetitions done; ±: their standard deviation. lift: difference from augmenter none with the same "
         f"classifier and correction. gain: difference from {reference} of the same data set, imbalance and extractor. "
         f"Both are means of differences paired by repetition, with [95 % interval] by Student's t, for each comparison "
-        f"by itself; without brackets there is no interval (one pair, or equal differences). {UNCLEAR}: no reliable "
-        f"difference, since the interval includes 0 or is missing, or there are fewer than {ENOUGH} pairs. "
-        f"minority recall: mean recall of the classes with fewer training samples than the mean, and its lift. "
-        f"seconds: to augment and classify, mean of a repetition."
+        f"by itself; it speaks of more repetitions on this data, not of other data. Without brackets there is no "
+        f"interval (one pair, or equal differences). {UNCLEAR}: no reliable difference, since the interval includes 0 "
+        f"or is missing, or there are fewer than {ENOUGH} pairs. minority recall: mean recall of the classes with "
+        f"fewer training samples than the mean, and its lift. seconds: to augment and classify, mean of a repetition."
     )
 
 
@@ -150,7 +151,7 @@ def answer(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
 
     It reads the gains without correction, best first, of the first classifier that an augmenter changes; then what is
     left without any augmenter: the same training on real rows only, where that is not the reference, and logit
-    adjustment by itself. Raises UsageError for a metric that the table does not have.
+    adjustment by itself; then the best line of all. Raises UsageError for a metric that the table does not have.
     """
     asked = _metric(frame, metric)
     sentences = [
@@ -162,24 +163,27 @@ def answer(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
 
 def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, first: str, reference: dict[str, str]) -> str:
     classifier = _spoken_of(records, first)
-    names = {
-        ("none", classifier, "none"): REAL_ROWS_ONLY,
-        ("none", first, "la-natural"): ADJUSTED_ONLY,
-    }
-    clauses = []
+    names = {("none", classifier, "none"): REAL_ROWS_ONLY, ("none", first, "la-natural"): ADJUSTED_ONLY}
+    if classifier != first:
+        names["none", classifier, "la-natural"] = f"{REAL_ROWS_ONLY}, with logit adjustment,"
+    clauses, others = [], []
     for record in records:
         line = tuple(record[axis] for axis in REFERENCE)
+        gain = _difference(record, metric, "gain")
         augmented = line[0] != "none" and line[1:] == (classifier, "none")
         if (augmented or line in names) and line != tuple(reference.values()):
-            gain = _difference(record, metric, "gain")
             text = _clause(names.get(line, line[0]), gain, metric, record["status"])
             clauses.append((not augmented, isnan(gain.mean), -gain.mean * metric.sign, text))
+        elif gain.n:
+            others.append((-gain.mean * metric.sign, _clause(f"{BEST_OF_ALL} ({' + '.join(line)})", gain, metric, "")))
     usual = tuple(reference.values()) == ("none", classifier, "none")
     against = "" if usual else f" against {' + '.join(reference.values())}"
     where = f"{', '.join(_block(records[0]))}: {metric.title} with {classifier}{against}: "
     if not clauses:
         return f"{where}nothing was compared."
-    told = "; ".join(text for *_, text in sorted(clauses))
+    spoken = min((worth for _, missing, worth, _ in clauses if not missing), default=inf)
+    best = [text for worth, text in sorted(others)[:1] if worth < spoken]
+    told = "; ".join([*(text for *_, text in sorted(clauses)), *best])
     most = max(record["n"] for record in records)
     return f"{where}{told} ({most} repetition{'s' * (most != 1)}; 95 % intervals in brackets)."
 

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchfw.errors import DataError, PluginError
+from benchfw.errors import DataError
+from benchfw.seeding import seed_for
 
 if TYPE_CHECKING:
     from benchfw.context import Context
@@ -51,7 +52,7 @@ def stream(train: FeatureSet, *, steps: int, batch: int, seed: int) -> Iterator[
 
     Yields `steps` pairs: rows (B, *shape) float32 and labels (B,) int64, on the set's device.
     """
-    uniforms = torch.Generator().manual_seed(seed)
+    uniforms = torch.Generator().manual_seed(seed_for(seed, "stream"))
     draws = None if train.synthesis is None else torch.Generator(train.device).manual_seed(train.synthesis.seed)
     cdf = train.prior.cumsum(0)
     share_real = train.counts().double() / train.targets
@@ -64,8 +65,7 @@ def stream(train: FeatureSet, *, steps: int, batch: int, seed: int) -> Iterator[
         rows = torch.empty(len(labels), *train.space.shape, device=train.device)
         rows[real.to(rows.device)] = train.rows(train.nth(labels[real], v[real]))
         if train.synthesis is not None and draws is not None and not bool(real.all()):
-            made = train.synthesis.sample(labels[~real], draws)
-            rows[~real.to(rows.device)] = checked_rows(made, int((~real).sum()), train.space.shape)
+            rows[~real.to(rows.device)] = train.synthesis.rows(labels[~real], draws, train)
         yield from zip(rows.split(batch), labels.to(rows.device).split(batch), strict=True)
 
 
@@ -73,21 +73,12 @@ def _uniforms(batch: int, rng: torch.Generator) -> Tensor:
     return torch.rand(3, batch, generator=rng, dtype=torch.float64)
 
 
-def checked_rows(rows: Tensor, count: int, shape: tuple[int, ...]) -> Tensor:
-    """What a synthesizer made, if it is finite float32 (count, *shape); else PluginError."""
-    if tuple(rows.shape) != (count, *shape) or rows.dtype != torch.float32:
-        raise PluginError(f"synthetic rows: wants float32 {(count, *shape)}, found {rows.dtype} {tuple(rows.shape)}")
-    if not bool(torch.isfinite(rows).all()):
-        raise PluginError("synthetic rows: found NaN or infinite values; the augmenter's fit has diverged")
-    return rows
-
-
 def image_batches(train: ImageSet, *, steps: int, batch: int, ctx: Context) -> Iterator[Batch]:
     """Batches of images from shuffled epochs, each image once an epoch; batches run on over the end of an epoch.
 
     Yields `steps` pairs: images (B, C, H, W) uint8 and labels (B,) int64, on the context's device.
     """
-    rng = torch.Generator().manual_seed(ctx.seed)
+    rng = torch.Generator().manual_seed(seed_for(ctx.seed, "image batches"))
     order = torch.empty(0, dtype=torch.int64)
     for _ in range(steps):
         while len(order) < batch:
