@@ -30,6 +30,7 @@ class Odd(Synthesizer):
 
     count: int = param(5, "how many", ge=1, lt=10)
     rate: float = param(0.1, "how fast", gt=0, le=1)
+    free: float = param(0.0, "without bounds")
     flag: bool = param(False, "whether")
     mode: Literal["slow", "fast"] = param("slow", "which")
     limit: int | None = param(None, "at most")
@@ -120,12 +121,14 @@ def test_a_union_takes_the_reading_of_toml(text, value):
         ("odd@rate=nan", "augmenter.odd.rate: wants float > 0 and <= 1, found 'nan'"),
         ("odd@rate=-inf", "augmenter.odd.rate: wants float > 0 and <= 1, found '-inf'"),
         ("odd@rate=true", "augmenter.odd.rate: wants float > 0 and <= 1, found 'true'"),
+        ("odd@free=nan", "augmenter.odd.free: wants float, found 'nan'"),
+        ("odd@free=-inf", "augmenter.odd.free: wants float, found '-inf'"),
         ("odd@flag=1", "augmenter.odd.flag: wants bool, found '1'"),
         ("odd@flag=yes", "augmenter.odd.flag: wants bool, found 'yes'"),
         ("odd@mode=quick", "augmenter.odd.mode: wants slow | fast, found 'quick'"),
         ("odd@limit=2.5", "augmenter.odd.limit: wants int | none, found '2.5'"),
         ("odd@counts=3", "augmenter.odd: no parameter 'counts'; did you mean 'count'? (known: " + ", ".join(
-            ["count", "either", "fill", "flag", "limit", "mode", "path", "rate)"])),
+            ["count", "either", "fill", "flag", "free", "limit", "mode", "path", "rate)"])),
         ("odd@papr", "augmenter.odd: no preset 'papr'; did you mean 'paper'? (known: paper, worn)"),
         ("odd@", "augmenter.odd: no preset ''; known: paper, worn"),
         ("odd@count=3,paper", "'odd@count=3,paper': wants name@parameter=value,... or name@preset, found 'paper'"),
@@ -211,6 +214,7 @@ def test_what_is_wanted_is_said_in_words():
         "fill": "float >= 0 and <= 1",
         "count": "int >= 1 and < 10",
         "rate": "float > 0 and <= 1",
+        "free": "float",
         "flag": "bool",
         "mode": "slow | fast",
         "limit": "int | none",
