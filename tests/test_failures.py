@@ -65,10 +65,10 @@ def test_a_data_set_that_fails_leaves_the_results_of_the_other(home):
 
 
 @pytest.mark.parametrize("out", ["file/out", "/proc/out"])
-def test_a_directory_that_cannot_be_written_stops_the_run_before_any_work(home, out):
+def test_a_directory_that_cannot_be_written_stops_the_run_before_any_work(here, home, out):
     (home.path / "file").write_text("something else")
     before = content(home.path)
-    done = home.run(*ONE, "--out", out, "--in-process")
+    done = here(*ONE, "--out", out)
     assert done.code == 3
     assert len(done.err.splitlines()) == 1
     assert done.err.startswith(f"benchfw: cannot save results in {out}: ")
