@@ -280,9 +280,10 @@ def test_features_that_are_not_finite_are_refused(ctx):
         SMALL.fit(features(values, [4, 2]), None, ctx)
 
 
-def test_a_training_that_diverges_names_the_cure(blobs, ctx):
-    with pytest.raises(DataError, match=r"critic's loss is .* at step 20; lower lr=1e\+30"):
-        fitted(replace(SMALL, lr=1e30), blobs, ctx)
+@pytest.mark.parametrize(("steps", "watch", "noticed"), [(20, 100, 20), (200, 0, 50), (200, 30, 50)])
+def test_a_training_that_diverges_is_noticed_soon_and_names_the_cure(steps, watch, noticed, blobs, ctx):
+    with pytest.raises(DataError, match=rf"critic's loss is .* at step {noticed}; lower lr=1e\+30"):
+        fitted(replace(SMALL, steps=steps, watch=watch, lr=1e30), blobs, ctx)
 
 
 # -- health
@@ -310,7 +311,7 @@ def test_copies_of_real_rows_are_memorised_and_cover():
 
 def test_a_collapsed_generator_gives_a_warning_that_names_the_classes(ctx):
     fitted(replace(SMALL, steps=3, lr=1e-6), rectified([60, 40, 20], (10,)), ctx)
-    assert ctx.warnings[0].startswith("gan-feature: generated rows of class 0, 1, 2 vary less than 0.3 times")
+    assert ctx.warnings[0].startswith("gan-feature: generated rows of class 1, 2 vary less than 0.3 times")
 
 
 def test_rows_far_from_the_real_ones_and_noise_give_warnings(ctx):
@@ -324,8 +325,28 @@ def test_rows_far_from_the_real_ones_and_noise_give_warnings(ctx):
     )
     health.alarm()
     assert len(ctx.warnings) == 2
-    assert "class 0, 1, 2 lie farther than 0.3" in ctx.warnings[0]
+    assert "class 1, 2 lie farther than 0.3" in ctx.warnings[0]
     assert "the nearest class mean gives less than half" in ctx.warnings[1]
+
+
+def test_no_alarm_is_given_for_a_class_that_needs_no_row(ctx):
+    fitted(replace(SMALL, steps=1), rectified([30, 30, 30], (10,)), ctx)
+    assert ctx.warnings == []
+
+
+def test_needed_classes_that_cannot_be_judged_are_named_once(ctx):
+    fitted(SMALL, features(torch.randn(43, 6, generator=rng()), [40, 2, 1]), ctx)
+    judged = (
+        "gan-feature: generated rows of class 1, 2 cannot be judged: fewer than 3 real rows, or all of them the same"
+    )
+    assert [warning for warning in ctx.warnings if "class 1" in warning] == [judged]
+
+
+def test_health_draws_other_numbers_than_the_training(blobs, ctx):
+    health = Health(blobs, measure(blobs), ctx)
+    assert health.rng.initial_seed() != ctx.rng.initial_seed()
+    assert health.rng.initial_seed() == Health(blobs, measure(blobs), ctx).rng.initial_seed()
+    assert health.rng.initial_seed() != Health(blobs, measure(blobs), replace(ctx, seed=1)).rng.initial_seed()
 
 
 def test_the_extractors_head_judges_consistency_where_there_is_one(ctx):

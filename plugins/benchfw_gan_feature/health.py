@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,12 +30,15 @@ class Health:
     """Compares generated with real training rows in standardised space.
 
     It draws from a generator of its own, so that looking changes nothing. At most 100 rows of a class are compared, so
-    for larger classes `memorised` is a lower bound.
+    for larger classes `memorised` is a lower bound. Alarms are given for classes below the largest count: no row is
+    drawn for the others.
     """
 
     def __init__(self, train: FeatureSet, scaling: Scaling, ctx: Context):
         self.train, self.scaling, self.ctx = train, scaling, ctx
-        self.rng = torch.Generator(ctx.device).manual_seed(ctx.seed)
+        digest = hashlib.sha256(f"health {ctx.seed}".encode()).digest()
+        self.rng = torch.Generator(ctx.device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        self.needed = train.counts() < train.counts().max()  # (K,)
         self.rows = max(FEWEST, min(ROWS, NUMBERS // (train.space.n_classes * train.space.size)))
         self.real = [self.some_of_class(c) for c in range(train.space.n_classes)]
         head = train.space.new_head()
@@ -75,16 +79,20 @@ class Health:
         """Warn in one line for each thing that is wrong with the rows of the last look, naming the classes."""
         diversity, energy, consistency = (self.figures[name] for name in ("diversity", "energy", "consistency"))
         judge = "nearest class mean" if self.head is None else "extractor's head"
-        self.warn(diversity < LOW_DIVERSITY, f"vary less than {LOW_DIVERSITY} times as much as real rows: collapsed")
-        self.warn(energy > HIGH_ENERGY, f"lie farther than {HIGH_ENERGY} from real rows in relative energy distance")
         noise = (consistency < LOW_CONSISTENCY) & (diversity > NOISE_DIVERSITY)
-        self.warn(noise, f"vary too much and the {judge} gives less than half of them their class: noise")
+        for wrong, what in (
+            (diversity < LOW_DIVERSITY, f"vary less than {LOW_DIVERSITY} times as much as real rows: collapsed"),
+            (energy > HIGH_ENERGY, f"lie farther than {HIGH_ENERGY} from real rows in relative energy distance"),
+            (noise, f"vary too much and the {judge} gives less than half of them their class: noise"),
+        ):
+            self.warn(wrong, f"{what}; try more steps or a lower lr")
+        self.warn(diversity.isnan(), f"cannot be judged: fewer than {FEWEST} real rows, or all of them the same")
 
     def warn(self, wrong: Tensor, what: str) -> None:
-        """One warning for the classes where `wrong`, (K,) bool, is true; none where there are none."""
-        if bool(wrong.any()):
-            classes = ", ".join(map(str, wrong.nonzero()[:, 0].tolist()))
-            self.ctx.warn(f"gan-feature: generated rows of class {classes} {what}; try more steps or a lower lr")
+        """One warning for the needed classes where `wrong`, (K,) bool, is true; none where there are none."""
+        named = (wrong & self.needed).nonzero()[:, 0].tolist()
+        if named:
+            self.ctx.warn(f"gan-feature: generated rows of class {', '.join(map(str, named))} {what}")
 
 
 def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:

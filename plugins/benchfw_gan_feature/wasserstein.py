@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from benchfw import Context, FeatureSet
     from benchfw_gan_feature import GanFeature
 
+CHECKED = 50  # steps between two looks at whether the loss is finite, each of which waits for the device
+
 
 def fit(recipe: GanFeature, train: FeatureSet, ctx: Context) -> Product:
     """Train a generator for the recipe's steps and return the average of its weights, with its health logged.
@@ -31,11 +33,10 @@ def fit(recipe: GanFeature, train: FeatureSet, ctx: Context) -> Product:
         loss, gap = duel.train_critic()
         duel.train_generator()
         follow(average, duel.generator, recipe.average)
-        if step == recipe.steps or (recipe.watch and step % recipe.watch == 0):
-            if not bool(torch.isfinite(loss)):
-                raise DataError(
-                    f"gan-feature: the critic's loss is {float(loss)} at step {step}; lower lr={recipe.lr:g}"
-                )
+        last = step == recipe.steps
+        if (last or step % CHECKED == 0) and not bool(torch.isfinite(loss)):
+            raise DataError(f"gan-feature: the critic's loss is {float(loss)} at step {step}; lower lr={recipe.lr:g}")
+        if last or (recipe.watch and step % recipe.watch == 0):
             health.look(product, step=step, critic_loss=float(loss), critic_gap=float(gap))
         ctx.progress(step, recipe.steps)
     health.alarm()
