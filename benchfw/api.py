@@ -89,7 +89,7 @@ def run(
     axes = zip(experiments.AXES, (datasets, imbalances, extractors, augmenters, classifiers), strict=True)
     plain = {name: value for name, value in (settings or {}).items() if "." not in name}
     dotted = {name: value for name, value in (settings or {}).items() if "." in name}
-    lists = {name: None if texts is None else list(texts) for name, texts in axes}
+    lists = {name: [texts] if isinstance(texts, str) else texts and list(texts) for name, texts in axes}
     wanted = experiments.requested(experiment, {**lists, **plain, "set": dotted})
     how = runner.Settings(Path(out) if out else None, runner.cache_named(cache), device, jobs)
     planned = runner.plan(wanted, how, installed())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +18,7 @@ from benchfw.errors import UsageError, did_you_mean
 from benchfw.settings import Text, checker, wanted
 
 AXES = ("datasets", "imbalances", "extractors", "augmenters", "classifiers")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # it becomes a directory
 REFERENCES = ("none", "random")
 DEFAULT = "quick"
 
@@ -103,6 +105,9 @@ def changed(experiment: Experiment, where: str, changes: Mapping[str, object]) -
             values["set"] = tuple(sorted({**dict(experiment.set), **_flat(value, where)}.items()))
         else:
             values[name] = _checked(name, value, where)
+    if not NAME.fullmatch(values.get("name", experiment.name)):
+        wants = "letters, digits, '.', '_' and '-', since it names a directory"
+        raise UsageError(f"{where}: name: wants {wants}, found {values['name']!r}")
     return dataclasses.replace(experiment, **values)
 
 
@@ -150,14 +155,6 @@ def requested(name: str | None, changes: Mapping[str, object], assignments: tupl
     if "datasets" in given and "imbalances" not in given:
         given["imbalances"] = ["natural"]
     return apply_settings(changed(experiment, "request", given), assignments)
-
-
-def with_references(experiment: Experiment) -> Experiment:
-    """The experiment with the augmenters `none` and `random` in front, unless they are there or not wanted."""
-    if not experiment.references:
-        return experiment
-    missing = tuple(name for name in REFERENCES if name not in experiment.augmenters)
-    return dataclasses.replace(experiment, augmenters=missing + experiment.augmenters)
 
 
 def to_toml(experiment: Experiment) -> str:

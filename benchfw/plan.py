@@ -22,7 +22,7 @@ from benchfw.components import (
     parameters,
 )
 from benchfw.errors import UsageError
-from benchfw.experiment import AXES, Experiment, with_references
+from benchfw.experiment import AXES, REFERENCES, Experiment
 from benchfw.imbalance import Imbalance
 from benchfw.registry import KINDS, Registry
 from benchfw.settings import configure, parse_named
@@ -87,12 +87,13 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
     Raises UsageError for unknown names and parameters, empty axes, settings of components that are on no axis, and
     two variants that are the same.
     """
-    experiment = with_references(experiment)
     for axis in AXES:
         if not getattr(experiment, axis):
             raise UsageError(f"experiment {experiment.name}: {axis} is empty; wants at least one")
     imbalances = _imbalances(experiment)
     axes = {kind: _components(experiment, kind, registry) for kind in KINDS}
+    if experiment.references:
+        axes["augmenter"] = _with_references(axes["augmenter"], experiment, registry)
     _check_settings(experiment, axes)
     labels: dict[str, Any] = {f"{kind}s": tuple(map(label, axes[kind])) for kind in KINDS}
     experiment = dataclasses.replace(experiment, imbalances=tuple(map(str, imbalances)), set=(), **labels)
@@ -127,6 +128,13 @@ def _components(experiment: Experiment, kind: str, registry: Registry) -> list[A
             raise UsageError(f"{kind} {text!r} is on the axis twice (as {label(component)!r}); give it once")
         found[label(component)] = component
     return list(found.values())
+
+
+def _with_references(augmenters: list[Any], experiment: Experiment, registry: Registry) -> list[Any]:
+    """The augmenters behind the references that every comparison needs, unless they are among them."""
+    given = {label(augmenter) for augmenter in augmenters}
+    references = [_component(name, "augmenter", experiment, registry) for name in REFERENCES]
+    return [reference for reference in references if label(reference) not in given] + augmenters
 
 
 def _component(text: str, kind: str, experiment: Experiment, registry: Registry) -> Component:

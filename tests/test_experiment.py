@@ -16,7 +16,6 @@ from benchfw.experiment import (
     packaged,
     requested,
     to_toml,
-    with_references,
 )
 from benchfw.plan import cells
 from benchfw.registry import installed
@@ -168,15 +167,10 @@ def test_set_options_come_after_the_request():
     assert requested("quick", {"seed": 1}, ("seed=2",)).seed == 2
 
 
-def test_references_stand_in_front_unless_there_or_not_wanted():
-    def augmenters(*given, references=True):
-        return with_references(Experiment(augmenters=given, references=references)).augmenters
-
-    assert augmenters("smote") == ("none", "random", "smote")
-    assert augmenters("random", "smote") == ("none", "random", "smote")
-    assert augmenters("smote", "none", "random") == ("smote", "none", "random")
-    assert augmenters("random@fill=0.2") == ("none", "random", "random@fill=0.2")
-    assert augmenters("smote", references=False) == ("smote",)
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", ".hidden", "a b"])
+def test_a_name_that_is_no_directory_of_its_own_is_refused(name):
+    with pytest.raises(UsageError, match="name: wants"):
+        changed(Experiment(), "test", {"name": name})
 
 
 # ---- files ----

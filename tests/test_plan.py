@@ -64,6 +64,19 @@ def test_references_are_added_unless_not_wanted():
     assert labels(planned("references=false"), "augmenter") == ["smote"]
 
 
+@pytest.mark.parametrize(
+    ("given", "planned_for"),
+    [
+        (["random", "smote"], ["none", "random", "smote"]),
+        (["smote", "none", "random"], ["smote", "none", "random"]),
+        (["random@fill=0.2"], ["none", "random", "random@fill=0.2"]),
+        (["random@fill=1.0"], ["none", "random"]),
+    ],
+)
+def test_references_stand_in_front_unless_they_are_there(given, planned_for):
+    assert labels(planned(augmenters=given), "augmenter") == planned_for
+
+
 def test_parameters_are_set_for_every_variant_and_typed_ones_win():
     found = planned("augmenter.smote.k=3", augmenters=["smote", "smote@k=4", "smote@fill=0.5"])
     assert labels(found, "augmenter") == ["none", "random", "smote@k=3", "smote@k=4", "smote@fill=0.5,k=3"]
