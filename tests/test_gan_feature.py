@@ -280,6 +280,11 @@ def test_features_that_are_not_finite_are_refused(ctx):
         SMALL.fit(features(values, [4, 2]), None, ctx)
 
 
+def test_a_class_without_rows_is_refused(ctx):
+    with pytest.raises(DataError, match="class 1 has no training row"):
+        SMALL.fit(features(torch.randn(6, 3, generator=rng()), [4, 0, 2]), None, ctx)
+
+
 @pytest.mark.parametrize(("steps", "watch", "noticed"), [(20, 100, 20), (200, 0, 50), (200, 30, 50)])
 def test_a_training_that_diverges_is_noticed_soon_and_names_the_cure(steps, watch, noticed, blobs, ctx):
     with pytest.raises(DataError, match=rf"critic's loss is .* at step {noticed}; lower lr=1e\+30"):

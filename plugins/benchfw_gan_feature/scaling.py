@@ -13,7 +13,6 @@ from benchfw import DataError
 if TYPE_CHECKING:
     from benchfw import FeatureSet
 
-BLOCK = 2**22  # numbers in memory at a time: a training set may be larger than the memory
 CONSTANT = 1e-6  # a spread below this share of the root mean square is rounding
 
 
@@ -36,24 +35,25 @@ class Scaling:
 
 
 def measure(train: FeatureSet) -> Scaling:
-    """Measure a training set in one pass. Raises DataError when a value is not finite."""
+    """Measure a training set in one pass, in float64 on the CPU. Raises DataError when a value is not finite."""
     shape, classes = train.space.shape, train.space.n_classes
-    sums = torch.zeros(classes, *shape, dtype=torch.float64, device=train.device)
-    squares = torch.zeros(shape, dtype=torch.float64, device=train.device)
-    floor = torch.full(shape, torch.inf, device=train.device)
-    for index in torch.arange(len(train)).split(max(1, BLOCK // train.space.size)):
-        rows = train.rows(index)  # (B, *shape)
-        sums.index_add_(0, train.labels[index].to(rows.device), rows.double())
-        squares += rows.double().square().sum(0)
-        floor = torch.minimum(floor, rows.amin(0))
+    sums = torch.zeros(classes, *shape, dtype=torch.float64)
+    squares = torch.zeros(shape, dtype=torch.float64)
+    floor = torch.full(shape, torch.inf, dtype=torch.float64)
+    for c in train.labels.unique().tolist():
+        for block in train.blocks((train.labels == c).nonzero()[:, 0]):
+            rows = block.cpu().double()  # (B, *shape)
+            sums[c] += rows.sum(0)
+            squares += rows.square().sum(0)
+            floor = torch.minimum(floor, rows.amin(0))
     if not bool(torch.isfinite(squares).all()):
         raise DataError("gan-feature: found NaN or infinite training features, wants finite ones; check the extractor")
-    counts = train.counts().to(sums.device).clamp(min=1).reshape(-1, *[1] * len(shape))
+    counts = train.counts().clamp(min=1).reshape(-1, *[1] * len(shape))
     shift, power = _per_entry(sums.sum(0) / len(train)), _per_entry(squares / len(train))
     variance = power - shift.square()
     scale = torch.where(variance > CONSTANT**2 * power, variance.clamp(min=0).sqrt(), 0.0)
     floor = floor if floor.ndim == 1 else floor.amin((1, 2), keepdim=True)
-    return Scaling(shift.float(), scale.float(), floor, (sums / counts).float())
+    return Scaling(*(values.float().to(train.device) for values in (shift, scale, floor, sums / counts)))
 
 
 def _per_entry(values: Tensor) -> Tensor:
