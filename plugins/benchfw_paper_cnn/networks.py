@@ -28,7 +28,7 @@ HEAD = {16: 512, 17: 512, 18: 512, 19: POOL}
 HIDDEN = {21: 4096, 22: 512}
 """The reference table: output channels of each convolution row, units of each hidden row."""
 
-SMALLEST_MAP = 4  # of row 15; the body's last pools are left out for images that would fall below
+SMALLEST_MAP = 4  # of the body; its last pools are left out for images that would fall below
 
 
 def paper_cnn(
@@ -39,17 +39,15 @@ def paper_cnn(
     image_shape: (C, H, W). A pool that is left out has no module, so the numbers of the rows stay those of the table.
     """
     channels, *size = image_shape
-    pools = max(n for n in range(5) if n == 0 or min(size) >> n >= SMALLEST_MAP)
     rows: dict[int, nn.Module] = {1: Scaled()}
     for row, units in (BODY | HEAD).items():
         if units != POOL:
             wide = _scaled(units, width)
             rows[row] = _conv(channels, wide, slope)
             channels = wide
-        elif (row in HEAD or pools > 0) and min(size) >= 2:
+        elif min(size) // 2 >= (1 if row in HEAD else SMALLEST_MAP):
             rows[row] = nn.MaxPool2d(2)
             size = [side // 2 for side in size]
-            pools -= 1
     rows[20] = nn.Flatten()
     features = channels * size[0] * size[1]
     for row, units in HIDDEN.items():
