@@ -195,9 +195,20 @@ def test_logistic_fits_the_synthetic_rows_too(blobs, ctx):
     train = balanced(blobs)
     values, labels = train.numpy()
     assert np.bincount(labels).tolist() == [60, 60, 60]
-    reference = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(values, labels)
+    reference = make_pipeline(StandardScaler(), LogisticRegression(C=85 / 180, max_iter=1000)).fit(values, labels)
     scores = fitted(Logistic(), train, ctx)(blobs.values)
     np.testing.assert_allclose(scores, reference.predict_log_proba(blobs.values.numpy()), atol=2e-3)
+
+
+def test_logistic_is_penalised_by_its_real_rows_alone(blobs, ctx):
+    def again(labels, rng):
+        return torch.cat([blobs.of_class(c) for c in labels.unique().tolist()])
+
+    twice = replace(blobs, synthesis=Synthesis(again, 2 * blobs.counts(), seed=0))
+    component = Logistic(C=0.01)
+    scores, of_twice = (fitted(component, train, ctx)(blobs.values) for train in (blobs, twice))
+    assert len(twice.numpy()[1]) == 2 * len(blobs)
+    torch.testing.assert_close(of_twice, scores, atol=1e-4, rtol=1e-4)
 
 
 def test_logistic_gives_a_finite_floor_to_a_class_without_training_rows(blobs, ctx):

@@ -27,6 +27,9 @@ class Logistic(Classifier):
     feature is centred and divided by its standard deviation over those rows. The intercept is not penalised. A class
     without a training row gets the log-score -87.3, the logarithm of the smallest normal float32, and no log-score is
     lower; so scores stay finite and such a class is never predicted.
+
+    Differs from the source: there C weighs a sum over rows, so that more rows mean less penalty; here C stands for the
+    real rows, and with synthetic ones beside them it is C * n_real / n_all. So every augmenter meets the same penalty.
     """
 
     name = "logistic"
@@ -46,4 +49,7 @@ class Logistic(Classifier):
         from benchfw_classic.logistic import fitted
 
         values, labels = train.numpy()
-        return fitted(values, labels, n_classes=train.space.n_classes, strength=self.C, max_iter=self.max_iter, ctx=ctx)
+        strength = self.C * len(train) / len(labels)
+        return fitted(
+            values, labels, n_classes=train.space.n_classes, strength=strength, max_iter=self.max_iter, ctx=ctx
+        )

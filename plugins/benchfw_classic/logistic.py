@@ -25,7 +25,7 @@ def fitted(
 ) -> Predictor:
     """Fit scikit-learn's model and return its predictor.
 
-    values: (N, D) float32. labels: (N,) int64. strength: the inverse strength of the penalty. The predictor maps rows
+    values: (N, D) float32. labels: (N,) int64. strength: scikit-learn's C. The predictor maps rows
     (M, D) float32 to log-scores (M, K) float32 on the rows' device, none below FLOOR. What scikit-learn warns of is
     said in the row. Raises CannotRun where fewer than two classes have rows.
     """
@@ -39,7 +39,7 @@ def fitted(
         warnings.simplefilter("always")
         model.fit(standard, labels)
     for warning in caught:
-        ctx.warn(f"logistic: {str(warning.message).splitlines()[0]} (C={strength:g}, max_iter={max_iter})")
+        ctx.warn(f"logistic: {str(warning.message).splitlines()[0]} (max_iter={max_iter})")
     weight, bias = _all_logits(model)
     return _predictor(_float(scaler.mean_), _float(scaler.scale_), weight, bias, torch.from_numpy(present), n_classes)
 
