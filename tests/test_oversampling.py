@@ -1,5 +1,7 @@
 """The baselines over real rows, against imbalanced-learn, scikit-learn and geometry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -148,9 +150,17 @@ def test_smote_lowers_k_in_a_small_class_and_says_so(size, k, ctx):
         assert torch.equal(rows, train.of_class(1).expand(20, -1))
 
 
-def test_smote_warns_of_nothing_when_k_fits(ctx):
-    Smote().fit(gaussian_classes([30, 6], size=3), None, ctx)
+@pytest.mark.parametrize("counts", [[30, 6], [4, 4, 4]], ids=["k fits", "no class needs rows"])
+def test_smote_warns_of_nothing_when_no_search_wants_more_neighbours(counts, ctx):
+    Smote().fit(gaussian_classes(counts, size=3), None, ctx)
     assert ctx.warnings == []
+
+
+@pytest.mark.parametrize("component", INTERPOLATORS, ids=lambda c: c.name)
+def test_progress_is_told_class_by_class(component, blobs, ctx):
+    heard = []
+    component.fit(blobs, None, replace(ctx, report=lambda done, total: heard.append((done, total))))
+    assert heard == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize("component", INTERPOLATORS, ids=lambda c: c.name)

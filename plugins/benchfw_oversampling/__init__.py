@@ -106,10 +106,11 @@ class Smote(_Interpolation):
         from benchfw_oversampling.segments import same_class_segments
 
         self._check(train)
-        small = (train.counts() <= self.k).nonzero()[:, 0].tolist()
+        counts = train.counts()
+        small = ((counts <= self.k) & (counts < counts.max())).nonzero()[:, 0].tolist()
         if small:
             ctx.warn(f"smote: k={self.k} is lowered to n_c - 1 in classes {small}; a class of one row repeats it")
-        return same_class_segments(train, self.k)
+        return same_class_segments(train, self.k, ctx)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Eos(_Interpolation):
         from benchfw_oversampling.segments import enemy_segments
 
         self._check(train)
-        segments, peaceful = enemy_segments(train, self.k)
+        segments, peaceful = enemy_segments(train, self.k, ctx)
         if peaceful:
             ctx.warn(
                 f"eos: no row of classes {peaceful} has an enemy in k={self.k} neighbours; their rows are repeated"

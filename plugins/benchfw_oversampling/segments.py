@@ -11,7 +11,7 @@ from torch import Tensor
 from benchfw_oversampling.neighbours import nearest
 
 if TYPE_CHECKING:
-    from benchfw import FeatureSet
+    from benchfw import Context, FeatureSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def _nth_of(uniform: Tensor, counts: Tensor) -> Tensor:
     return (uniform.cpu().double() * counts).long()
 
 
-def same_class_segments(train: FeatureSet, k: int) -> Segments:
+def same_class_segments(train: FeatureSet, k: int, ctx: Context) -> Segments:
     """Make the segments from each row to its k nearest rows of the same class, in classes below the largest count.
 
     Source: Chawla et al. 2002 (SMOTE).
@@ -57,14 +57,15 @@ def same_class_segments(train: FeatureSet, k: int) -> Segments:
     by_class = _members(train)
     largest = max(map(len, by_class))
     parts = []
-    for members in by_class:
+    for c, members in enumerate(by_class):
         alone = len(members) in (1, largest)
         partners = members[:, None] if alone else nearest(train, members, members, min(k, len(members) - 1))
         parts.append((members, partners, torch.full_like(members, partners.shape[1])))
+        ctx.progress(c + 1, len(by_class))
     return _joined(train, parts)
 
 
-def enemy_segments(train: FeatureSet, k: int) -> tuple[Segments, list[int]]:
+def enemy_segments(train: FeatureSet, k: int, ctx: Context) -> tuple[Segments, list[int]]:
     """Make the segments to each row's enemies among its k nearest rows, in classes below the largest count.
 
     Returns them with the list of those classes that have no enemy.
@@ -88,6 +89,7 @@ def enemy_segments(train: FeatureSet, k: int) -> tuple[Segments, list[int]]:
             else:
                 peaceful.append(c)
         parts.append(part)
+        ctx.progress(c + 1, len(by_class))
     return _joined(train, parts), peaceful
 
 
