@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchfw import CannotRun, FeatureSet, FeatureSpace
+from benchfw import CannotRun, FeatureSet, FeatureSpace, data
 from benchfw_generative import ClassGaussian, gaussian
 
 
@@ -37,8 +37,8 @@ def shrunk(train, c):
 
 
 def covariance(product, c):
-    factor = product.factors[c].double()
-    return factor.T @ factor
+    own, pooled = product.own.split(product.ranks.tolist())[c].double(), product.pooled.double()
+    return own.T @ own + float(product.share[c]) * pooled.T @ pooled
 
 
 @pytest.mark.parametrize("counts", [[200, 30, 5], [40, 1, 1]])
@@ -99,7 +99,10 @@ def test_features_of_very_different_scale_keep_their_correlations(ctx):
     scale = torch.tensor([1e-6, 1.0, 1e3, 1e6])
     plain = ClassGaussian().fit(train, None, ctx)
     scaled = ClassGaussian().fit(features(train.values * scale, train.labels, 2), None, ctx)
-    assert torch.allclose(scaled.factors / scale, plain.factors, rtol=1e-3, atol=1e-5)
+    for c in (0, 1):
+        assert torch.allclose(
+            covariance(scaled, c) / scale / scale[:, None], covariance(plain, c), rtol=1e-3, atol=1e-5
+        )
 
 
 def test_classes_of_one_row_each_are_repeated_and_said(ctx):
@@ -109,14 +112,31 @@ def test_classes_of_one_row_each_are_repeated_and_said(ctx):
     assert ctx.warnings == ["class-gaussian: each class has one row, so the covariance is 0 and rows are repeated"]
 
 
-def test_the_sketch_of_long_vectors_is_unbiased(ctx):
+def test_a_class_keeps_no_more_rows_than_it_needs(ctx):
+    product = ClassGaussian().fit(correlated([30, 5, 1], size=6), None, ctx)
+    assert product.ranks.tolist() == [6, 5, 1]
+    assert product.own.shape == (12, 6)
+    assert product.pooled.shape == (6, 6)
+
+
+def test_long_vectors_with_few_rows_have_the_exact_covariance(ctx, monkeypatch):
+    monkeypatch.setattr(gaussian, "EXACT_SIZE", 11)
+    monkeypatch.setattr(gaussian, "cholesky", None)  # a D x D matrix would be too large
     train = correlated([40, 10], size=12)
-    means = torch.stack([train.of_class(c).mean(0) for c in (0, 1)])
-    sketches = [gaussian.sketched_factors(train, means, rng(seed)).double() for seed in range(40)]
+    product = ClassGaussian().fit(train, None, ctx)
     for c in (0, 1):
-        wanted = shrunk(train, c)
-        found = torch.stack([s[c].T @ s[c] for s in sketches]).mean(0)
-        error = (2 / (gaussian.SKETCH_RANK * 40)) ** 0.5 * wanted.diagonal().max()
+        assert torch.allclose(covariance(product, c), shrunk(train, c), atol=1e-6)
+
+
+def test_the_sketch_of_long_vectors_is_unbiased(monkeypatch):
+    monkeypatch.setattr(gaussian, "EXACT_SIZE", 11)
+    monkeypatch.setattr(gaussian, "SKETCH_RANK", 30)
+    train = correlated([40, 10], size=12)
+    products = [gaussian.fitted(train, rng(seed), with_floor=True) for seed in range(200)]
+    assert products[0].ranks.tolist() == [30, 10]
+    for c in (0, 1):
+        wanted, found = shrunk(train, c), torch.stack([covariance(product, c) for product in products]).mean(0)
+        error = (4 / (30 * 200)) ** 0.5 * wanted.diagonal().max()  # 4, not 2: the pool is a sketch of a sketch
         assert (found - wanted).abs().max() < 4.5 * error
 
 
@@ -124,7 +144,7 @@ def test_long_vectors_make_no_square_matrix(ctx):
     size = gaussian.EXACT_SIZE + 1
     train = features(torch.randn(30, size, generator=rng()), torch.tensor([0] * 25 + [1] * 5), 2)
     product = ClassGaussian().fit(train, None, ctx)
-    assert product.factors.shape == (2, gaussian.SKETCH_RANK, size)
+    assert product.own.shape == product.pooled.shape == (30, size)
     rows = product(torch.ones(200, dtype=torch.int64), rng())
     found = (rows - train.of_class(1).mean(0)).square().mean()
     v, pooled = 4, torch.cat([train.of_class(c) - train.of_class(c).mean(0) for c in (0, 1)]).square().sum() / 28 / size
@@ -135,7 +155,7 @@ def test_long_vectors_make_no_square_matrix(ctx):
 def test_fitting_in_blocks_changes_nothing(ctx, monkeypatch):
     train = correlated([60, 20], size=6)
     whole = ClassGaussian().fit(train, None, ctx)
-    monkeypatch.setattr(gaussian, "BLOCK_BYTES", 4 * 6 * 7)  # 7 rows
+    monkeypatch.setattr(data, "BLOCK_BYTES", 4 * 6 * 7)  # 7 rows
     blocks = ClassGaussian().fit(train, None, ctx)
     for name, value in whole.state().items():
         assert torch.allclose(value, blocks.state()[name], atol=1e-5), name

@@ -25,14 +25,16 @@ def register_augmenters(register: Callable[[type], None]) -> None:
 class ClassGaussian(Synthesizer):
     """Draw from a Gaussian for each class, with a covariance shrunk towards that of all classes.
 
-    Class c has its own mean and the covariance w S_c + (1 - w) S with w = v / (v + D) and v = n_c - 1: S_c is its own
-    unbiased covariance, S the pooled one within classes, D the vector length. This is the posterior mean under an
-    inverse Wishart prior around S that weighs D rows; a class of one row has S alone. Up to D = 2,048 the covariance is
-    exact; above, a random sketch of rank 512 stands for it, unbiased in every entry, and no D x D matrix is made.
+    Class c has its own mean and the covariance w S_c + (1 - w) S with the weight w = (n_c - 1) / (n_c - 1 + D): S_c is
+    its own unbiased covariance, S the pooled one within classes, D the vector length. This is the posterior mean under
+    an inverse Wishart prior around S that weighs D rows; a class of one row has S alone. Up to D = 2,048 the covariance
+    is exact. Above, no D x D matrix is made: where S_c or S has more than 512 rows behind it, as many random mixtures
+    of them stand for it, unbiased in every entry.
 
     Differs from the source: FASA keeps running variances of single features during training; here the features are
     fixed, so mean and full covariance are computed once. New rows are cut off at each feature's least training value,
-    so that features after a ReLU do not turn negative.
+    so that features after a ReLU do not turn negative; fewer of them are exactly 0 than of the real ones, and the cut
+    pushes their means up a little.
     """
 
     name = "class-gaussian"
