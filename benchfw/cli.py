@@ -255,9 +255,12 @@ def _planned(
 
 
 def _run(planned: list[Planned], directory: RunDirectory, settings: Settings) -> Counter[str]:
+    import signal
+
     from benchfw import runner
     from benchfw.console import watcher
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers send ends a run as Ctrl-C does
     try:
         with watcher() as watching:
             return runner.run(planned, directory, settings, watching)

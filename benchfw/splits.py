@@ -84,7 +84,7 @@ def _check_held(labels: Tensor, held: Tensor, part: str) -> None:
         raise DataError(f"{part} split: none of {len(labels)} samples can be held out; {cure}")
     counts, out = labels.bincount(), labels[held].bincount(minlength=int(labels.max()) + 1)
     for c in ((counts > 0) & (out == 0)).nonzero()[:, 0].tolist() if part == "test" else []:
-        found = f"class {c} has {int(counts[c])} samples, of which 0 would be held out"
+        found = f"class {c} has {int(counts[c])} sample{'s' * (int(counts[c]) > 1)}, of which 0 would be held out"
         raise DataError(f"test split: {found}; wants at least 1 on both sides: {cure}")
 
 

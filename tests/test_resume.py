@@ -99,13 +99,14 @@ def start_and_wait(home, *command):
     return process
 
 
-def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(home):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(home, sent):
     command = (*ONE_AND_WAITS, "--repetitions", 2, "--jobs", 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job hands on that it is ignored
     process = start_and_wait(home, *command)
     until(lambda: len(home.waiting()) == 2)  # one cell of each repetition is done then
     processes = home.workers() | set(np.ravel(home.waiting()))
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, sent)
     stopped = ended(process)
     kept = rows(home.path / "out")
     assert stopped.code == 130

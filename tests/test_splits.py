@@ -123,7 +123,7 @@ def test_pixels_and_labels_follow_their_ids():
 def test_class_of_one_sample_cannot_have_a_test_part():
     with pytest.raises(DataError) as caught:
         parts_of(dataset([50, 1]))
-    found = "class 1 has 1 samples, of which 0 would be held out"
+    found = "class 1 has 1 sample, of which 0 would be held out"
     assert str(caught.value) == f"test split: {found}; wants at least 1 on both sides: add samples, or drop the class"
 
 
