@@ -10,10 +10,12 @@ import ast
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from benchfw.components import Synthesizer
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from benchfw.components import Component
+    from benchfw.components import Component, Dataset
 
 PROTOCOL = (  # the core's modules whose code decides numbers
     *("errors", "data", "context", "seeding", "imbalance", "splits", "training", "metrics", "components", "hookspecs"),
@@ -55,16 +57,18 @@ class Planned:
 
 def keys_of(cell: Cell, device: torch.device, downloads: Path) -> Keys:
     """The keys of a cell. downloads: where data sets look for their files, whose contents enter the key."""
+    import torch
+
     experiment = cell.experiment
     split = {
-        "files": contents(cell.dataset.files(downloads)),
+        "files": _files.digest(cell.dataset, downloads),
         "imbalance": str(cell.imbalance),
         "test_fraction": experiment.test_fraction,
         "val_fraction": experiment.val_fraction,
         "seeds": _seeds(cell, "test-split", "imbalance", "validation"),
     }
     machine = {
-        "torch": installed_version("torch"),
+        "torch": str(torch.__version__),  # with the build, e.g. +cu130
         "numpy": installed_version("numpy"),
         "scikit-learn": installed_version("scikit-learn"),
         "threads": experiment.threads,
@@ -98,46 +102,94 @@ def _key(stage: str, component: Component, *upstream: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-@cache
 def _digest(modules: tuple[str, ...]) -> str:
     """SHA-256 of the parsed sources of modules and packages, so that comments and docstrings do not count."""
     digest = hashlib.sha256()
-    for name in modules:
-        for path in _sources(name):
-            digest.update(path.name.encode())
-            digest.update(_code(path).encode())
+    for module in modules:
+        package = module.partition(".")[0]
+        for name, path in _sources(module):
+            code = _loaded_digest(path) if name in sys.modules else _source_digest(path)
+            digest.update(f"{name.removeprefix(package)} {code}\n".encode())
     return digest.hexdigest()
 
 
-def _sources(module: str) -> list[Path]:
+def _sources(module: str) -> list[tuple[str, Path]]:
+    """The dotted name and the file of a module, or of each module in a package."""
     found = import_module(module)
     if hasattr(found, "__path__"):
-        return sorted(path for root in found.__path__ for path in Path(root).rglob("*.py"))
-    return [Path(found.__file__)] if found.__file__ else []
+        paths = [(path.relative_to(root), path) for root in found.__path__ for path in Path(root).rglob("*.py")]
+        return sorted((_dotted(module, below), path) for below, path in paths)
+    return [(module, Path(found.__file__))] if found.__file__ else []
 
 
-def _code(path: Path) -> str:
+def _dotted(package: str, below: Path) -> str:
+    return ".".join((package, *below.with_suffix("").parts)).removesuffix(".__init__")
+
+
+@cache
+def _loaded_digest(path: Path) -> str:
+    """The digest of a module that is loaded: an edit from now on changes the file, but not what runs here."""
+    return _source_digest(path)
+
+
+def _source_digest(path: Path) -> str:
+    """The SHA-256 of a file's parsed source; memoised by path, size and time of change."""
+    return _parsed_digest(path, *_version(path))
+
+
+@cache
+def _parsed_digest(path: Path, _size: int, _modified: int) -> str:
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node
         ):
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+class _Files:
+    """The digest of the files of the data set that was asked for last, for a second.
+
+    The cells of a run share their data set, so planning looks at 20,000 files a few times instead of once for each
+    cell. Another run has a data set of its own, and looks again.
+    """
+
+    def __init__(self) -> None:
+        self._asked: tuple[Dataset, Path] | None = None
+        self._digest, self._until = "", 0.0
+
+    def digest(self, dataset: Dataset, downloads: Path) -> str:
+        """The SHA-256 over `contents`."""
+        known = self._asked is not None and self._asked[0] is dataset and self._asked[1] == downloads
+        if not known or monotonic() > self._until:
+            found = json.dumps(contents(dataset.files(downloads)))
+            self._asked, self._digest = (dataset, downloads), hashlib.sha256(found.encode()).hexdigest()
+            self._until = monotonic() + 1
+        return self._digest
+
+
+_files = _Files()
 
 
 def contents(paths: Sequence[Path]) -> tuple[tuple[str, str], ...]:
     """Each file's path below their common parent, where labels may stand, and the SHA-256 of its content."""
     if not paths:
         return ()
-    top = Path(os.path.commonpath([path.parent for path in paths]))
-    return tuple(sorted((path.relative_to(top).as_posix(), content_digest(path)) for path in paths))
+    top = os.path.commonpath({os.path.dirname(path) for path in paths})  # noqa: PTH120  # pathlib takes ten times as long
+    return tuple(
+        sorted((str(path)[len(top) :].replace(os.sep, "/").lstrip("/"), content_digest(path)) for path in paths)
+    )
 
 
 def content_digest(path: Path) -> str:
     """The SHA-256 of a file's content; memoised by path, size and time of change."""
+    return _content_digest(path, *_version(path))
+
+
+def _version(path: Path) -> tuple[int, int]:
     stat = path.stat()
-    return _content_digest(path, stat.st_size, stat.st_mtime_ns)
+    return stat.st_size, stat.st_mtime_ns
 
 
 @cache

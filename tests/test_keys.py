@@ -10,7 +10,7 @@ import torch
 
 from benchfw import Dataset, hookimpl, param
 from benchfw.experiment import Experiment, apply_settings, changed
-from benchfw.keys import _digest, content_digest, keys_of
+from benchfw.keys import _digest, _loaded_digest, content_digest, keys_of
 from benchfw.plan import cells
 from benchfw.registry import Registry, installed
 
@@ -172,6 +172,17 @@ def test_a_file_more_or_less_moves_every_stage(folder):
     assert folder_keys(folder) == before
 
 
+def test_the_cells_of_a_run_look_at_the_files_together(folder, monkeypatch):
+    looked = count()
+    files = Named.files
+    monkeypatch.setattr(Named, "files", lambda self, downloads: (next(looked), files(self, downloads))[1])
+    found = cells(apply_settings(SMALL, ("repetitions=20",)), installed())
+    dataset = Named()
+    for cell in found:
+        keys_of(replace(cell, dataset=dataset), torch.device("cpu"), folder)
+    assert next(looked) < len(found) / 2  # once a second
+
+
 def test_the_time_of_a_file_moves_nothing(folder):
     before = folder_keys(folder)
     os.utime(folder / "cat" / "1.png", (1, 1))
@@ -278,6 +289,29 @@ def test_submodules_count_as_deep_as_they_lie(plugin_keys):
     assert moved(before, plugin_keys(files | {"kernels/more.py": ""})) == ["augment", "cell"]
 
 
+def test_a_module_of_the_same_name_elsewhere_in_the_package_is_another(plugin_keys):
+    at_top = plugin_keys({"__init__.py": CODE, "kernels/__init__.py": "", "turn.py": "FACTOR = 2\n"})
+    below = plugin_keys({"__init__.py": CODE, "kernels/__init__.py": "", "kernels/turn.py": "FACTOR = 2\n"})
+    assert moved(at_top, below) == ["augment", "cell"]
+
+
+def test_a_submodule_counts_as_it_was_when_it_was_loaded(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = f"jitter_plugin_{next(numbers)}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(CODE)
+    draw = tmp_path / package / "draw.py"
+    made = []
+    for source in ("FACTOR = 2\n", "FACTOR = 3.5\n", "FACTOR = 4.25\n"):
+        draw.write_text(source)
+        made.append(_digest((package,)))
+        if source == "FACTOR = 3.5\n":
+            assert import_module(f"{package}.draw").FACTOR == 3.5  # as a component does when it is fitted
+            assert _digest((package,)) == made[-1]
+    assert made[0] != made[1]  # edited before it was loaded: the new code is what runs
+    assert made[1] == made[2]  # edited afterwards: the old code still runs
+
+
 def test_a_plugin_may_be_a_single_module(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / f"jitter_module_{next(numbers)}.py"
@@ -287,7 +321,7 @@ def test_a_plugin_may_be_a_single_module(tmp_path, monkeypatch):
         registry = Registry()
         registry.add(import_module(file.stem), "mine")
         (cell,) = cells(SMALL, installed())
-        _digest.cache_clear()  # as in the next process
+        _loaded_digest.cache_clear()  # as in the next process
         made.append(keys_of(replace(cell, augmenter=registry.get("augmenter", "jitter")()), torch.device("cpu"), None))
     assert made[0] == made[1]
     assert moved(made[1], made[2]) == ["augment", "cell"]

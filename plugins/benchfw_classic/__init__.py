@@ -34,7 +34,7 @@ class Logistic(Classifier):
 
     name = "logistic"
     source = "scikit-learn, LogisticRegression"
-    libraries = ("scikit-learn",)
+    libraries = ("scikit-learn", "scipy")
 
     C: float = param(1.0, "inverse strength of the penalty; larger fits closer", gt=0)
     max_iter: int = param(1000, "iterations of L-BFGS, at most; a fit that needs more is said in its row", ge=1)
