@@ -146,9 +146,23 @@ def _check_classes(train: ImageSet, dataset: ImageDataset) -> None:
 
 
 def _check_disjoint(*parts: ImageSet | None) -> None:
+    _check_groups(*parts)
     seen: set[int] = set()
     for part in parts:
         ids = set() if part is None or part.ids is None else set(part.ids.tolist())
         if seen & ids:
             raise PluginError(f"splits: {len(seen & ids)} samples are in two parts; wants disjoint parts")
         seen |= ids
+
+
+def _check_groups(*parts: ImageSet | None) -> None:
+    """Raise DataError where a group, e.g. a patient, is in two parts; only parts of the data set's own can be so."""
+    seen: set[int] = set()
+    shared: set[int] = set()
+    for part in parts:
+        groups = set() if part is None or part.groups is None else set(part.groups.tolist())
+        shared |= seen & groups
+        seen |= groups
+    if shared:
+        found = f"{len(shared)} group{'s are' if len(shared) > 1 else ' is'} in two of train, val and test"
+        raise DataError(f"splits: {found}; wants each in one part: move its samples, or give one part and no test part")

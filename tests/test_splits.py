@@ -165,6 +165,15 @@ def test_held_out_share_is_the_fraction_with_groups_as_without(fraction):
     assert len(rest) + len(held) == 300
 
 
+def test_a_group_in_two_of_the_data_sets_own_parts_is_refused():
+    test = samples([2, 2], [3, 9, 4, 8])
+    leaking = dataset([6, 6], [0, 1, 2, 3, 3, 3, 4, 4, 4, 5, 6, 7], test=test)
+    with pytest.raises(DataError, match=r"^splits: 2 groups are in two of train, val and test; wants each in one part"):
+        parts_of(leaking)
+    apart = dataset([6, 6], list(range(20, 32)), test=test)
+    assert parts_of(apart)[2] == {12, 13, 14, 15}
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_group_is_on_two_sides(seed):
     rng = torch.Generator().manual_seed(seed)
