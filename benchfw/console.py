@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from itertools import groupby
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from benchfw.registry import Broken, Registered, Registry
     from benchfw.runner import Start
 
-PIPE_WIDTH = 160  # columns where no terminal says how many
+PIPE_WIDTH = 10_000  # columns where there is no terminal: whoever reads a pipe or a file wants whole lines
 MOVABLE = ("classifier", "n", "status")  # columns that move into the title when all their lines agree
 GOOD, BAD, DIM = "green", "red", "dim"
 
@@ -123,10 +124,9 @@ class Progressing(Lines):
             if cell.id not in self._of:
                 self._of[cell.id] = self._bars.add_task(_name(cell), total=None)
             stage, _, numbers = progress.partition(" ")
-            if numbers:
-                done, total = map(int, numbers.split())
+            if (far := _how_far(numbers)) is not None:
                 text = f"{_name(cell)}: {stage}"
-                self._bars.update(self._of[cell.id], description=text, completed=done, total=total)
+                self._bars.update(self._of[cell.id], description=text, completed=far[0], total=far[1])
 
     def finished(self, cell: Cell, row: Mapping[str, Any]) -> None:
         """Take the cell's bar away; say how it ended when it gave no numbers."""
@@ -136,6 +136,15 @@ class Progressing(Lines):
             self._bars.advance(self._whole)
         if row["status"] != "done":
             super().finished(cell, row)
+
+
+def _how_far(numbers: str) -> tuple[float, float] | None:
+    """(done, total) of `12 50`; None for what a plugin may say instead, which is worth no crash."""
+    try:
+        done, total = map(float, numbers.split())
+    except ValueError:
+        return None
+    return (done, total) if isfinite(done) and isfinite(total) else None
 
 
 def print_results(table: pd.DataFrame, costs: pd.DataFrame, metric: str, there: Console) -> None:
@@ -157,7 +166,11 @@ def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table
     texts = [summary.cells(line, metric) for line in lines]
     constant = {head for head in MOVABLE if len({row[heads.index(head)] for row in texts}) == 1}
     moved = ", ".join(f"{head} {texts[0][heads.index(head)]}" for head in heads if head in constant)
-    made = Table(title=Text(f"{title} ({moved})" if moved else title), title_justify="left", show_edge=False)
+    status = heads.index("status")
+    for row in texts:
+        row[status] = row[status].partition(":")[0]  # the reasons stand below the table
+    heading = Text(f"{title} ({moved})" if moved else title, no_wrap=True, overflow="ignore")
+    made = Table(title=heading, title_justify="left", show_edge=False)
     shown = [at for at, head in enumerate(heads) if head not in constant]
     for at in shown:
         made.add_column(
