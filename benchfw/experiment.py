@@ -66,19 +66,22 @@ def packaged() -> dict[str, str]:
     found = {}
     for entry in sorted(files("benchfw.experiments").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".toml"):
-            found[entry.name.removesuffix(".toml")] = str(tomllib.loads(entry.read_text()).get("description", ""))
+            content = tomllib.loads(entry.read_text(encoding="utf-8"))
+            found[entry.name.removesuffix(".toml")] = str(content.get("description", ""))
     return found
 
 
 def load(name: str) -> Experiment:
     """The experiment of that name, or of that TOML file. Raises UsageError when there is none, or it is wrong."""
     if name in packaged():
-        text = (files("benchfw.experiments") / f"{name}.toml").read_text()
+        text = (files("benchfw.experiments") / f"{name}.toml").read_text(encoding="utf-8")
     elif name.endswith(".toml"):
         try:
-            text = Path(name).read_text()
+            text = Path(name).read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"experiment {name}: {error.strerror}; wants a readable TOML file") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"experiment {name}: is no text in UTF-8; wants a TOML file") from error
     else:
         raise UsageError(
             f"no experiment named {name!r}{did_you_mean(name, packaged())}; or give a file ending in .toml"
@@ -147,12 +150,13 @@ def apply_settings(experiment: Experiment, assignments: tuple[str, ...]) -> Expe
 def requested(name: str | None, changes: Mapping[str, object], assignments: tuple[str, ...] = ()) -> Experiment:
     """The experiment of that name (default `quick`) with what the user changed; an axis given replaces the axis.
 
-    With other data sets and no imbalance given, the data is taken as it is: `natural`.
+    With a data set that is not the experiment's own and no imbalance given, the data is taken as it is: `natural`.
     Raises UsageError for unknown names and wrong values.
     """
     experiment = load(name or DEFAULT)
     given = {key: value for key, value in changes.items() if value is not None}
-    if "datasets" in given and "imbalances" not in given:
+    others = set(given.get("datasets", ())) - set(experiment.datasets)
+    if others and "imbalances" not in given:
         given["imbalances"] = ["natural"]
     return apply_settings(changed(experiment, "request", given), assignments)
 

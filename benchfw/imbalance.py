@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 KINDS = ("natural", "exp", "step", "counts")
 GRAMMAR = "natural, exp:R, step:R or counts:a,b,... (150x8 repeats); :permuted shuffles which class gets which count"
-RUN = re.compile(r"([1-9][0-9]*)(?:x([1-9][0-9]*))?")
+RUN = re.compile(r"([1-9][0-9]{0,17})(?:x([1-9][0-9]{0,17}))?")
+MOST_COUNTS = 100_000  # of `counts`, so that a slip of the finger does not fill the memory
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ class Imbalance:
             if head in ("exp", "step") and len(values) == 1 and 1 <= float(values[0]) < float("inf"):
                 return cls(head, ratio=float(values[0]), permuted=permuted)
             if head == "counts" and len(values) == 1:
-                counts = tuple(n for part in values[0].split(",") for n in _repeated(part))
-                return cls("counts", counts=counts, permuted=permuted)
+                return cls("counts", counts=_counts(values[0]), permuted=permuted)
         except ValueError:
             pass
         raise UsageError(f"imbalance {text!r} cannot be read; wants {GRAMMAR}")
@@ -121,12 +121,20 @@ class Imbalance:
         return torch.cat(kept).sort().values
 
 
-def _repeated(part: str) -> list[int]:
+def _counts(text: str) -> tuple[int, ...]:
+    runs = [_repeated(part) for part in text.split(",")]
+    classes = sum(times for _, times in runs)
+    if classes > MOST_COUNTS:
+        raise UsageError(f"imbalance counts: wants at most {MOST_COUNTS} counts, found {classes}; one for each class")
+    return tuple(count for count, times in runs for _ in range(times))
+
+
+def _repeated(part: str) -> tuple[int, int]:
     found = RUN.fullmatch(part.strip())
     if found is None:
         raise ValueError(part)
     count, times = found.groups(default="1")
-    return [int(count)] * int(times)
+    return int(count), int(times)
 
 
 def _run(count: int, times: int) -> str:

@@ -15,7 +15,6 @@ from benchfw.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 RECORDED = ("benchfw", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pydantic", "pluggy", "safetensors")
 
 
@@ -33,7 +32,10 @@ def device_named(name: str) -> torch.device:
     if kind not in there or not there[kind]:
         found = ", ".join(kind for kind, present in there.items() if present)
         raise UsageError(f"--device {name}: not on this machine; found: {found}")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"--device {name}: wants auto, cpu, cuda, cuda:1 or mps") from error
 
 
 @cache

@@ -21,7 +21,7 @@ from benchfw.components import (
     label,
     parameters,
 )
-from benchfw.errors import UsageError
+from benchfw.errors import UsageError, did_you_mean
 from benchfw.experiment import AXES, REFERENCES, Experiment
 from benchfw.imbalance import Imbalance
 from benchfw.registry import KINDS, Registry
@@ -84,12 +84,13 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
     """All cells of an experiment, those that share an embedding next to each other.
 
     The cells' `experiment` is the resolved one: references added, and canonical labels that hold every parameter.
-    Raises UsageError for unknown names and parameters, empty axes, settings of components that are on no axis, and
-    two variants that are the same.
+    Raises UsageError for unknown names and parameters, empty axes, settings of components that are on no axis,
+    `many_over` below `few_under`, and two variants that are the same.
     """
     for axis in AXES:
         if not getattr(experiment, axis):
             raise UsageError(f"experiment {experiment.name}: {axis} is empty; wants at least one")
+    _check_bounds(experiment)
     imbalances = _imbalances(experiment)
     axes = {kind: _components(experiment, kind, registry) for kind in KINDS}
     if experiment.references:
@@ -148,8 +149,16 @@ def _component(text: str, kind: str, experiment: Experiment, registry: Registry)
 def _check_settings(experiment: Experiment, axes: dict[str, list[Component]]) -> None:
     used = {f"{kind}.{component.name}" for kind in KINDS for component in axes[kind]}
     for key, _ in experiment.set:
-        if key.rpartition(".")[0] not in used:
-            raise UsageError(f"--set {key}: no such component in this experiment; settable: {', '.join(sorted(used))}")
+        component = key.rpartition(".")[0]
+        if component not in used:
+            raise UsageError(f"set {key}: no such component in this experiment{did_you_mean(component, used)}")
+
+
+def _check_bounds(experiment: Experiment) -> None:
+    many, few = experiment.many_over, experiment.few_under
+    if many < few:
+        found = f"many_over = {many} and few_under = {few}"
+        raise UsageError(f"experiment {experiment.name}: {found} call a class both; wants many_over >= few_under")
 
 
 def as_json(cell: Cell) -> str:

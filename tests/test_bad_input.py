@@ -29,7 +29,7 @@ WRONG = {
     ),
     "a parameter of what is not there": (
         ("run", "-a", "none", "--set", "augmenter.smote.k=3"),
-        "--set augmenter.smote.k: no such component in this experiment; settable: augmenter.none, augmenter.random",
+        "set augmenter.smote.k: no such component in this experiment; ",
     ),
     "a parameter out of bounds": (
         ("run", "--set", "augmenter.smote.k=0"),
@@ -43,9 +43,20 @@ WRONG = {
     "no repetition": (("run", "--repetitions", 0), "repetitions: wants int >= 1 and <= 1000, found 0"),
     "the same component twice": (("run", "-a", "smote", "-a", "smote@k=5"), "is on the axis twice (as 'smote')"),
     "an unknown device": (("run", "--device", "gpu"), "--device gpu: not on this machine; found:"),
+    "a device without a number": (("run", "--device", "cpu:x"), "--device cpu:x: wants auto, cpu, cuda, cuda:1 or mps"),
+    "more counts than classes": (
+        ("run", "-i", "counts:1x99999999999"),
+        "wants at most 100000 counts, found 99999999999",
+    ),
     "a missing experiment file": (("run", "absent.toml"), "experiment absent.toml: No such file or directory"),
     "a directory without a run": (("table", "."), "holds no run (no manifest.json)"),
 }
+
+
+def test_an_experiment_file_that_is_no_text_is_refused_in_one_line(here, home):
+    (home.path / "binary.toml").write_bytes(b'name = "\xff\xfe"')
+    done = here("run", "binary.toml")
+    assert (done.code, done.err) == (2, "benchfw: experiment binary.toml: is no text in UTF-8; wants a TOML file\n")
 
 
 def test_a_wrong_request_is_one_line_and_exit_code_2(home):

@@ -160,7 +160,12 @@ def test_an_axis_that_is_given_replaces_the_axis(axis):
 def test_other_data_sets_without_an_imbalance_are_taken_as_they_are():
     assert requested("quick", {"datasets": ["npz"]}).imbalances == ("natural",)
     assert requested("quick", {"datasets": ["npz"], "imbalances": ["exp:5"]}).imbalances == ("exp:5",)
+    assert requested("quick", {"datasets": ["digits", "npz"]}).imbalances == ("natural",)
     assert requested("quick", {"seed": 3}).imbalances == load("quick").imbalances != ("natural",)
+
+
+def test_the_experiments_own_data_sets_keep_its_imbalance():
+    assert requested("quick", {"datasets": ["digits"]}) == load("quick")
 
 
 def test_set_options_come_after_the_request():

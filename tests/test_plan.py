@@ -156,8 +156,17 @@ def test_what_is_unknown_on_an_axis_is_refused_with_what_is_meant(axis, text, st
 @pytest.mark.parametrize("key", ["augmenter.eos.k", "augmenter.smte.k", "smote.k", "augmenter.smote", "x.y.z.k"])
 def test_a_parameter_of_a_component_that_is_on_no_axis_is_refused(key):
     message = refusal(f"{key}=3")
-    assert message.startswith(f"--set {key}: no such component in this experiment; settable: augmenter.none, ")
+    assert message.startswith(f"set {key}: no such component in this experiment; ")
     assert "augmenter.smote, classifier.linear, dataset.digits, extractor.pixels" in message
+
+
+def test_a_parameter_of_a_mistyped_component_comes_with_what_is_meant():
+    assert "; did you mean 'augmenter.smote'? (known: augmenter.none, " in refusal("augmenter.smte.k=3")
+
+
+def test_classes_cannot_be_both_many_and_few():
+    assert refusal("many_over=5", "few_under=20").startswith("experiment small: many_over = 5 and few_under = 20 call ")
+    assert planned("few_under=20", "many_over=20")
 
 
 def test_a_wrong_parameter_is_refused_with_where_it_stands():
