@@ -93,11 +93,12 @@ def label(component: Component) -> str:
             left = {name: value for name, value in changed.items() if name not in settings}
             if len(left) < len(rest):
                 best, rest = preset, left
-    parts = [best] * bool(best) + [f"{name}={_as_text(value)}" for name, value in rest.items()]
+    parts = [best] * bool(best) + [f"{name}={as_text(value)}" for name, value in rest.items()]
     return f"{component.name}@{','.join(parts)}"
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """A parameter's value as somebody types it: `none`, `true`, `0.5`, a bare word, or a quoted text."""
     if value is None:
         return "none"
     if isinstance(value, str) and not PLAIN.fullmatch(value):
@@ -144,7 +145,7 @@ class NeuralExtractor(Component):
     """A network trained on the imbalanced images; its body gives the features, its head is the warm start."""
 
     steps: int | None = param(None, "optimiser steps; none: as many as the epochs have", ge=0)
-    epochs: float = param(50.0, "passes over the training images, where steps is none", ge=0)
+    epochs: float = param(50.0, "passes over the training images; only where steps is none", ge=0)
     batch: int = param(64, "images in a step", ge=2)
     lr: float = param(1e-3, "Adam's learning rate", gt=0)
 
@@ -167,6 +168,8 @@ class NeuralExtractor(Component):
         from benchfw import training
 
         steps = self.steps
+        if steps is not None and self.epochs != type(self).epochs:
+            ctx.warn(f"{label(self)}: epochs={self.epochs:g} is not used, since steps={steps}; give steps=none too")
         if steps is None:
             steps = round(self.epochs * -(-len(train) // self.batch))
         batches = training.image_batches(train, steps=steps, batch=self.batch, ctx=ctx)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from benchfw.components import as_text
 from benchfw.settings import wanted
 
 if TYPE_CHECKING:
@@ -255,11 +256,12 @@ def print_component(kind: str, found: Registered, there: Console) -> None:
     there.print()
     made = Table("parameter", "type", "default", "what it is", show_edge=False)
     for field in fields(component):
-        default = "none" if field.default is None else str(field.default)
-        made.add_row(field.name, Text(wanted(component, field)), Text(default), Text(field.metadata["help"]))
+        default = Text(as_text(field.default))
+        made.add_row(field.name, Text(wanted(component, field)), default, Text(field.metadata["help"]))
     there.print(made if made.row_count else "no parameters")
     for name, values in component.presets.items():
-        there.print(Text(f"preset {component.name}@{name}: " + ", ".join(f"{k}={v}" for k, v in values.items())))
+        given = ", ".join(f"{key}={as_text(value)}" for key, value in values.items())
+        there.print(Text(f"preset {component.name}@{name}: {given}"))
     there.print(Text(f"source: {component.source or 'not stated'}"))
     if kind == "dataset":
         there.print(Text(f"licence of the data: {getattr(component, 'licence', 'not stated')}"))

@@ -154,7 +154,7 @@ def requested(name: str | None, changes: Mapping[str, object], assignments: tupl
     Raises UsageError for unknown names and wrong values.
     """
     experiment = load(name or DEFAULT)
-    given = {key: value for key, value in changes.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
     others = set(given.get("datasets", ())) - set(experiment.datasets)
     if others and "imbalances" not in given:
         given["imbalances"] = ["natural"]

@@ -219,7 +219,8 @@ def _component(component: type[Component]) -> str:
     heads = ("parameter", "type", "default", "what it is")
     parts.append(rows(*heads, lines=lines).rstrip() if lines else "No parameters.")
     for name, values in component.presets.items():
-        parts.append(f"Preset `{component.name}@{name}`: {', '.join(code(f'{k}={v}') for k, v in values.items())}.")
+        given = ", ".join(code(f"{key}={_shown(value)}") for key, value in values.items())
+        parts.append(f"Preset `{component.name}@{name}`: {given}.")
     parts += _facts(component())
     return "\n\n".join(parts) + "\n"
 

@@ -242,4 +242,4 @@ def test_logistic_on_a_single_class_cannot_run(blobs, ctx):
 
 def test_logistic_takes_vectors_only():
     assert tuple(Logistic().accepts) == ("vector",)
-    assert Logistic.libraries == ("scikit-learn",)
+    assert Logistic.libraries == ("scikit-learn", "scipy")

@@ -223,4 +223,29 @@ def test_pixels_are_the_image_between_0_and_1(ctx):
     batch = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
     features = Pixels().embed(batch, ctx)
     assert features.dtype == torch.float32
-    torch.testing.assert_close(features, torch.tensor([0, 0.2, 1]).view(1, 3, 1, 1))
+    torch.testing.assert_close(features, torch.tensor([[0, 0.2, 1]]))
+
+
+def test_pixels_are_vectors_or_maps_of_the_same_numbers(ctx):
+    batch = torch.arange(24, dtype=torch.uint8).view(1, 2, 3, 4)
+    vector, image = Pixels(), Pixels(flat=False)
+    assert (vector.layout, image.layout) == ("vector", "map")
+    assert image.embed(batch, ctx).shape == batch.shape
+    torch.testing.assert_close(image.embed(batch, ctx).flatten(1), vector.embed(batch, ctx))
+
+
+@pytest.mark.parametrize(
+    ("component", "warnings"),
+    [
+        (
+            LeNet5(steps=1, epochs=2.0),
+            ["lenet5@steps=1,epochs=2.0: epochs=2 is not used, since steps=1; give steps=none too"],
+        ),
+        (LeNet5(steps=1), []),
+        (LeNet5(steps=None, epochs=1.0), []),
+    ],
+)
+def test_epochs_that_are_not_used_are_said(component, warnings, ctx):
+    train = ImageSet(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]))
+    component.fit(built(component, (1, 8, 8), classes=2), train, None, ctx)
+    assert ctx.warnings == warnings

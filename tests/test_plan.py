@@ -208,7 +208,13 @@ def test_logistic_takes_maps_only_where_they_are_adapted(adapt):
 
 
 def test_a_vector_augmenter_fits_maps():
-    assert misfits(planned())["smote", "pixels", "linear"] is None
+    assert misfits(planned(extractors=["pixels@map"]))["smote", "pixels@map", "linear"] is None
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "linear"])
+def test_pixels_go_with_every_classifier_that_needs_no_head(classifier):
+    found = misfits(planned(augmenters=["smote", "eos", "gan-feature"], classifiers=[classifier]))
+    assert set(found.values()) == {None}
 
 
 def test_every_cell_of_the_quick_experiment_fits():
