@@ -7,6 +7,7 @@ Importing this module loads no torch.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Layout = Literal["vector", "map"]
 BLOCK_BYTES = 2**26
+SYNTHETIC_BLOCK = 4096  # labels that a synthesizer is asked for at once; it decides which numbers are drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,18 +330,28 @@ class FeatureSet:
     def numpy(self) -> tuple[np.ndarray, np.ndarray]:
         """The finite set, whole in memory: values (N', *shape) float32 and labels (N',) int64.
 
-        The real rows first, then targets - counts synthetic rows of each class; PluginError when those are wrong.
+        The real rows first, then targets - counts synthetic rows of each class, asked for in blocks of 4,096;
+        PluginError when those are wrong.
         """
         import torch
 
-        values, labels = [self.rows(torch.arange(len(self))).cpu()], [self.labels]
-        if self.synthesis is not None:
-            missing = torch.repeat_interleave(self.targets - self.counts())
-            if len(missing):
-                rng = torch.Generator(self.device).manual_seed(self.synthesis.seed)
-                values.append(self.synthesis.rows(missing, rng, self).cpu())
-                labels.append(missing)
-        return torch.cat(values).numpy(), torch.cat(labels).numpy()
+        missing = torch.repeat_interleave(self.targets - self.counts())
+        labels = torch.cat([self.labels, missing])
+        values = torch.empty((len(labels), *self.space.shape))
+        at = 0
+        for block in itertools.chain(self.blocks(), self._missing_rows(missing)):
+            values[at : at + len(block)] = block
+            at += len(block)
+        return values.numpy(), labels.numpy()
+
+    def _missing_rows(self, labels: Tensor) -> Iterator[Tensor]:
+        import torch
+
+        if self.synthesis is None:
+            return
+        rng = torch.Generator(self.device).manual_seed(self.synthesis.seed)
+        for block in labels.split(SYNTHETIC_BLOCK) if len(labels) else ():
+            yield self.synthesis.rows(block, rng, self)
 
     def _mapped(self, space: FeatureSpace, transform: Callable[[Tensor], Tensor]) -> FeatureSet:
         synthesis = self.synthesis

@@ -142,6 +142,20 @@ def test_finite_set_is_the_same_each_time_and_differs_with_the_seed():
     assert (first[6:] != other[6:]).all()
 
 
+def test_finite_set_asks_for_many_synthetic_rows_in_blocks():
+    asked = []
+
+    def numbered(labels, rng):
+        asked.append(len(labels))
+        return torch.rand(len(labels), 4, generator=rng) - labels[:, None] - 2
+
+    values, labels = features(synthesis=Synthesis(numbered, torch.tensor([3, 3, 10_002]), seed=0)).numpy()
+    assert asked == [4096, 4096, 1810]  # 2 of class 1, 10,000 of class 2
+    assert len(values) == len(labels) == 6 + 2 + 10_000
+    assert ((values[6:, 0] + 2 + labels[6:] >= 0) & (values[6:, 0] + 2 + labels[6:] < 1)).all()  # each of its label
+    assert len(set(values[8:, 0].tolist())) > 9_900  # one generator: no block repeats another
+
+
 def test_finite_set_without_a_deficit_asks_for_no_synthetic_row():
     def refuse(labels, rng):
         raise AssertionError
