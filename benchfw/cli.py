@@ -40,7 +40,13 @@ Name = Annotated[
     str | None, typer.Argument(metavar="[EXPERIMENT]", help="A packaged experiment or a TOML file; default quick.")
 ]
 Datasets = Annotated[
-    list[str] | None, typer.Option("--dataset", "-d", help="Data set; repeat for more. Replaces the axis.")
+    list[str] | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="Data set; repeat for more. Replaces the axis; with one that is not the experiment's own, and no "
+        "--imbalance, the data is taken as it is (natural).",
+    ),
 ]
 Imbalances = Annotated[
     list[str] | None,
