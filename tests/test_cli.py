@@ -78,11 +78,11 @@ def test_a_plan_after_the_run_finds_everything_finished(afterwards):
 
 
 def test_a_plan_names_what_will_be_skipped_and_writes_nothing(here, home):
-    done = here("plan", *FAST, "-c", "logistic", "--repetitions", 3)
+    done = here("plan", *FAST, "-c", "head", "--repetitions", 3)
     assert done.code == 0
     assert "6 cells in results/quick-" in done.out
     assert "3 to run, 0 finished, 3 skipped" in done.out
-    assert "3 skipped: classifier logistic takes vectors, but the features are maps; --set adapt=pool" in done.out
+    assert "3 skipped: classifier head needs head, which no other part of the cell gives" in done.out
     assert list(home.path.iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_a_printed_experiment_is_a_file_that_runs_the_same(here, home):
         (1, (*FAST, "-e", "lenet5@steps=20,lr=1e30", "--in-process")),
         (2, (*FAST, "--seed", -1)),
         (3, (*FAST, "-i", "exp:1000", "--in-process")),
-        (3, (*FAST[:-1], "logistic", "--in-process")),
+        (3, (*FAST[:-1], "head", "--in-process")),
     ],
     ids=["fine", "a cell failed", "wrong request", "skipped while it ran", "skipped by the plan"],
 )
