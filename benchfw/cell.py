@@ -6,7 +6,7 @@ import io
 import resource
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -93,6 +94,9 @@ def attempt(cell: Cell, place: Place) -> dict[str, Any]:
 
     Raises StoreError, since a result that cannot be kept must stop the run.
     """
+    predictions, told = (place.results / part for part in (f"predictions/{cell.id}.npz", f"tracebacks/{cell.id}.txt"))
+    for left in (predictions, told):  # of an earlier run of this cell
+        left.unlink(missing_ok=True)
     try:
         return run_cell(cell, place)
     except StoreError:
@@ -101,15 +105,20 @@ def attempt(cell: Cell, place: Place) -> dict[str, Any]:
         return _ended(cell, place, "skipped", str(error))
     except BenchfwError as error:
         return _ended(cell, place, "failed", str(error))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _ended(cell, place, "oom", f"out of memory: {error}".splitlines()[0])
-    except Exception as error:
-        where = place.results / "tracebacks" / f"{cell.id}.txt"
-        with saving(str(where)):
-            where.parent.mkdir(exist_ok=True)
-        write_atomically(where, traceback.format_exc().encode())
+    except (Exception, SystemExit) as error:  # a plugin may even call sys.exit
+        if _is_memory(error):
+            return _ended(cell, place, "oom", f"out of memory: {error}".splitlines()[0])
+        with saving(str(told)):
+            told.parent.mkdir(exist_ok=True)
+        write_atomically(told, traceback.format_exc().encode())
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return _ended(cell, place, "failed", f"{reason} (see tracebacks/{cell.id}.txt)")
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether it says that memory is short; the CPU's allocator in torch says so in a RuntimeError."""
+    named = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
@@ -129,7 +138,15 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
 
 def embed(cell: Cell, key: str, place: Place) -> Embedding:
     """The features of one split; from the cache, or made, written and read back."""
-    found = place.cache.find("embed", key) or _make_embedding(cell, key, place)
+    return place.cache.get(
+        "embed",
+        key,
+        make=lambda: _read_embedding(_make_embedding(cell, key, place), cell, place),
+        read=lambda found: _read_embedding(found, cell, place),
+    )
+
+
+def _read_embedding(found: Path, cell: Cell, place: Place) -> Embedding:
     facts = read_json(found / "stage.json")
     space = FeatureSpace(tuple(facts["shape"]), len(facts["class_names"]), _head_maker(cell, found, facts))
     parts = {part: _read_part(found, part, space, place.device) for part in PARTS}
@@ -140,8 +157,7 @@ def embed(cell: Cell, key: str, place: Place) -> Embedding:
 
 
 def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
-    files = contents(cell.dataset.files(place.downloads))
-    dataset = _loaded(cell.dataset, files, place.downloads, place.device)
+    dataset = _loaded(cell, place)
     splits = _split(cell, dataset)
     ctx = _context(cell, "extractor", place)
     start = perf_counter()
@@ -156,7 +172,7 @@ def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
             facts = {
                 "class_names": list(dataset.class_names),
                 "counts": splits.train.labels.bincount(minlength=dataset.n_classes).tolist(),
-                "fingerprint": dataset.fingerprint,
+                "data": {"fingerprint": dataset.fingerprint, **asdict(dataset.source)},
                 "image_shape": list(splits.train.image_shape),
                 "shape": list(shapes["train"]),
             }
@@ -165,13 +181,24 @@ def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
         return place.cache.put("embed", key, write)
 
 
+def _loaded(cell: Cell, place: Place) -> ImageDataset:
+    loaded = _load_once(cell.dataset, contents(cell.dataset.files(place.downloads)), place.downloads, place.device)
+    if isinstance(loaded, BenchfwError):
+        raise loaded
+    return loaded
+
+
 @lru_cache(maxsize=1)
-def _loaded(
+def _load_once(
     dataset: Dataset, _files: tuple[tuple[str, str], ...], downloads: Path, device: torch.device
-) -> ImageDataset:
+) -> ImageDataset | BenchfwError:
+    """The data set, or why it cannot be loaded, so that no other cell of this process tries in vain."""
     ctx = Context(seed_for(0, "dataset", dataset.name), device, downloads)
-    with isolated(ctx.seed):
-        return dataset.load(ctx)
+    try:
+        with isolated(ctx.seed):
+            return dataset.load(ctx)
+    except BenchfwError as error:
+        return error
 
 
 def _split(cell: Cell, dataset: ImageDataset) -> Splits:
@@ -207,8 +234,7 @@ def _write_part(
     shape: tuple[int, ...] = ()
     with (path / f"{part}.npy").open("wb") as file:
         for index in torch.arange(len(samples)).split(EMBEDDING_BATCH):
-            with torch.inference_mode():
-                block = body(samples.rows(index)).cpu()
+            block = _features(body, samples.rows(index))
             _check_features(block, ids[index], cell.extractor)
             if not shape:
                 shape = tuple(block.shape[1:])
@@ -216,6 +242,14 @@ def _write_part(
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(block.contiguous().numpy().data)
     return shape
+
+
+def _features(body: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    try:
+        with torch.inference_mode():
+            return body(images).cpu()
+    except OSError as error:  # a plugin's missing file is not our full disk
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 def _check_features(block: Tensor, ids: Tensor, extractor: Component) -> None:
@@ -239,7 +273,8 @@ def _head_maker(cell: Cell, found: Path, facts: dict[str, Any]) -> Callable[[], 
         network.load_state_dict(load_file(state), strict=True)
         return network.head
 
-    return head
+    with safe_open(state, "pt"):  # a damaged file is noticed now, not when a classifier asks for the head
+        return head
 
 
 def _read_part(found: Path, part: str, space: FeatureSpace, device: torch.device) -> FeatureSet | None:
@@ -261,7 +296,7 @@ def augment(cell: Cell, embedding: Embedding, key: str, place: Place) -> Augment
     match cell.augmenter:
         case Selector() as selector:
             with isolated(ctx.seed):
-                train = embedding.train.take(selector.select(embedding.train, ctx))
+                train = _selected(selector, embedding.train, ctx)
             return Augmented(train, _facts(ctx, start))
         case Synthesizer() as synthesizer:
             sample, facts = _fitted(fitted_as(synthesizer), embedding, ctx, key, place)
@@ -270,30 +305,47 @@ def augment(cell: Cell, embedding: Embedding, key: str, place: Place) -> Augment
             return Augmented(replace(embedding.train, synthesis=Synthesis(sample, targets, draws)), facts)
 
 
+def _selected(selector: Selector, train: FeatureSet, ctx: Context) -> FeatureSet:
+    index = selector.select(train, ctx)
+    if index.dtype != torch.int64 or not bool(((index >= 0) & (index < len(train))).all()):
+        raise PluginError(f"augmenter {label(selector)}: wants int64 positions in 0..{len(train) - 1}, found others")
+    kept = train.take(index)
+    gone = ((kept.counts() == 0) & (train.counts() > 0)).nonzero()[:, 0].tolist()
+    if gone:
+        raise PluginError(f"augmenter {label(selector)}: keeps no row of classes {gone}; wants at least 1 of each")
+    return kept
+
+
 def _fitted(
     synthesizer: Synthesizer, embedding: Embedding, ctx: Context, key: str, place: Place
 ) -> tuple[Sample, dict[str, Any]]:
     """The fitted synthesizer, read back from the cache where it has a state, and the facts of its fit."""
     train = _as_accepted(synthesizer, embedding.train)
     val = None if embedding.val is None else _as_accepted(synthesizer, embedding.val)
-    found = place.cache.find("augment", key)
-    if found is None:
+    space = embedding.train.space
+
+    def read(found: Path) -> tuple[Sample, dict[str, Any]]:
+        fresh = replace(ctx, records=[], warnings=[])  # as it is when nothing was fitted before
+        with isolated(ctx.seed):
+            product = synthesizer.restore(load_file(found / "state.safetensors"), train, fresh)
+        return _shaped(product, space), read_json(found / "stage.json")
+
+    def fit() -> tuple[Sample, dict[str, Any]]:
         start = perf_counter()
         with isolated(ctx.seed):
             product = synthesizer.fit(train, val, ctx)
         facts = _facts(ctx, start)
         if not hasattr(product, "state"):
-            return _shaped(product, embedding.train.space), facts
+            return _shaped(product, space), facts
         state = product.state()
 
         def write(path: Path) -> None:
             _save_tensors(state, path / "state.safetensors")
             write_atomically(path / "stage.json", as_bytes(facts))
 
-        found = place.cache.put("augment", key, write)
-    with isolated(ctx.seed):
-        product = synthesizer.restore(load_file(found / "state.safetensors"), train, ctx)
-    return _shaped(product, embedding.train.space), read_json(found / "stage.json")
+        return read(place.cache.put("augment", key, write))
+
+    return place.cache.get("augment", key, make=fit, read=read)
 
 
 def _as_accepted(component: Component, features: FeatureSet) -> FeatureSet:
@@ -371,7 +423,7 @@ def score_cell(
         "prior": train.prior.tolist(),
         "natural_prior": train.natural_prior.tolist(),
         "test_counts": test.counts().tolist(),
-        "fingerprint": facts["fingerprint"],
+        "data": facts["data"],
     }
 
 

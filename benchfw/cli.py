@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
 
     from benchfw.experiment import Experiment
     from benchfw.keys import Planned
@@ -261,20 +263,30 @@ def _planned(
 
 
 def _run(planned: list[Planned], directory: RunDirectory, settings: Settings) -> Counter[str]:
-    import signal
-
     from benchfw import runner
     from benchfw.console import watcher
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers send ends a run as Ctrl-C does
     try:
-        with watcher() as watching:
+        with _ended_by_signals(), watcher() as watching:
             return runner.run(planned, directory, settings, watching)
     except KeyboardInterrupt:
         done = sum(directory.reusable(item) is not None for item in planned)
         said = f"interrupted: {done} of {len(planned)} cells are finished; the same command goes on from there"
         typer.echo(said, err=True)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let what schedulers and closed terminals send end a run as Ctrl-C does."""
+    import signal
+
+    before = {sent: signal.signal(sent, signal.default_int_handler) for sent in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for sent, handler in before.items():
+            signal.signal(sent, handler)
 
 
 def _print_results(directory: RunDirectory) -> None:

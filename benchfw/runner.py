@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import tempfile
+import shutil
 from collections import Counter
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchfw import summary, tables
 from benchfw.cell import ended
-from benchfw.errors import StoreError
+from benchfw.errors import BenchfwError, StoreError, UsageError
 from benchfw.experiment import Experiment, requested
 from benchfw.keys import Planned, keys_of
 from benchfw.machine import describe, device_named, usable_cores
 from benchfw.metrics import metric_named
 from benchfw.plan import Cell, as_json, cells
-from benchfw.store import RunDirectory, StageCache, experiment_digest, write_atomically
+from benchfw.store import FREE, RunDirectory, StageCache, experiment_digest, saving, write_atomically
 from benchfw.workers import Task, in_process, in_workers
 from benchfw.workers import describe as describe_task
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from benchfw.registry import Registry
 
+GUARD = 'benchfw.run was called in a worker process; put `if __name__ == "__main__":` around it, or use jobs=0'
+SCRATCH = ".scratch"  # in the results directory: what no later run needs
 SHARED = ("embed", "augment")  # the stages that cells share, in the order of `Task.shares`
 MOST_JOBS = 8  # by default; each worker holds a copy of torch
 
@@ -118,7 +121,8 @@ def directory_for(planned: Sequence[Planned], settings: Settings, wanted: Experi
     """
     if settings.out is not None:
         return RunDirectory(settings.out)
-    changed = wanted != requested(name, {})
+    base = requested(name, {})
+    changed = replace(wanted, **{name: getattr(base, name) for name in FREE}) != base
     digest = f"-{experiment_digest(planned[0].cell.experiment)}" if changed else ""
     return RunDirectory(Path("results") / f"{wanted.name}{digest}")
 
@@ -147,15 +151,19 @@ def run(planned: Sequence[Planned], directory: RunDirectory, settings: Settings,
     What is finished under the same key is reused. Ctrl-C and errors leave what is finished; the same call goes on.
     Raises UsageError when the directory is taken, StoreError as soon as a result cannot be kept.
     """
+    if settings.jobs != 0 and multiprocessing.parent_process() is not None:
+        raise UsageError(GUARD)
     machine = describe(device_named(settings.device), planned[0].cell.experiment.threads)
     with directory.opened(planned, machine):
         waiting = _what_to_run(planned, directory, watcher)
         try:
-            with _workplace(settings) as (cache, scratch):
+            with _workplace(directory, settings) as (cache, scratch):
                 _run_cells(waiting, directory, settings, cache, scratch, watcher)
-        finally:
-            statuses = write_tables(directory)
-    return statuses
+        except BaseException:
+            with suppress(BenchfwError):  # what ended the run is what must be told
+                write_tables(directory)
+            raise
+        return write_tables(directory)
 
 
 def _what_to_run(planned: Sequence[Planned], directory: RunDirectory, watcher: Watcher) -> list[Planned]:
@@ -205,6 +213,8 @@ def _run_cells(
 
 def _jobs(settings: Settings, tasks: int) -> int:
     if settings.jobs is not None:
+        if settings.jobs < 0:
+            raise UsageError(f"jobs: wants 0 (this process) or more, found {settings.jobs}")
         return min(settings.jobs, tasks)
     on_cpu = device_named(settings.device).type == "cpu"
     return min(usable_cores() if on_cpu else 1, MOST_JOBS, tasks)
@@ -230,12 +240,19 @@ def _progress(path: Path) -> str:
 
 
 @contextmanager
-def _workplace(settings: Settings) -> Iterator[tuple[StageCache, Path]]:
+def _workplace(directory: RunDirectory, settings: Settings) -> Iterator[tuple[StageCache, Path]]:
     """The stage cache, and a directory for what no later run needs."""
-    with tempfile.TemporaryDirectory(prefix="benchfw-") as scratch:
-        (Path(scratch) / "progress").mkdir()
-        root = settings.cache or Path(scratch) / "cache"
-        yield StageCache(root), Path(scratch) / "progress"
+    scratch = directory.root.absolute() / SCRATCH
+    cache = StageCache(settings.cache or scratch / "cache")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+    try:
+        with saving(str(scratch)):
+            (scratch / "progress").mkdir(parents=True)
+        cache.open()
+        yield cache, scratch / "progress"
+    finally:
+        cache.sweep()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_tables(directory: RunDirectory) -> Counter[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -17,13 +19,16 @@ from benchfw.errors import StoreError, UsageError, os_words
 from benchfw.experiment import Experiment, from_mapping, to_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from benchfw.keys import Planned
 
+T = TypeVar("T")
+
 FORMAT = 1
 FINISHED = ("done", "skipped")
+FREE = ("name", "description", "metric", "references", "repetitions")  # may change in a run's directory
 LOCK, WRITING = ".lock", ".writing-"  # names that a run may leave before its manifest stands
 
 
@@ -33,8 +38,10 @@ def saving(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cure = "free some space or choose another directory, then run the same command again: what is finished is kept"
-        raise StoreError(f"cannot save {what}: {os_words(error)}; {cure}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        cure = "free some space, or choose another directory" if full else "choose another directory"
+        kept = "then run the same command again: what is finished is kept"
+        raise StoreError(f"cannot save {what}: {os_words(error)}; {cure}, {kept}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -53,8 +60,34 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _unfinished(path: Path) -> Path:
-    """A new name beside a path; `tempfile` would hide what is written from the others of a shared directory."""
-    return path.with_name(f"{WRITING}{uuid4().hex}")
+    """A new name beside a path that says which process writes it.
+
+    `tempfile` would hide what is written from the others of a shared directory.
+    """
+    return path.with_name(f"{WRITING}{_this_machine()}-{os.getpid()}-{uuid4().hex}")
+
+
+def _this_machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove what dead processes of this machine left unfinished. paths: names as `_unfinished` gives them."""
+    for path in paths:
+        machine, _, rest = path.name.removeprefix(WRITING).partition("-")
+        process = rest.partition("-")[0]
+        if machine == _this_machine() and process.isdecimal() and not _alive(int(process)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def as_bytes(content: object) -> bytes:
@@ -85,22 +118,57 @@ class StageCache:
     def put(self, stage: str, key: str, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a directory, then show it under its key; one that is there already stays.
 
-        Raises StoreError when it cannot be written.
+        Every OSError of `write` is taken for one of writing. Raises StoreError when it cannot be written.
         """
         path = self._path(stage, key)
+        filling = _unfinished(path)
         with saving(f"a stage in the cache {self.root}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            filling = _unfinished(path)
             try:
-                filling.mkdir()
+                filling.mkdir(parents=True)
                 write(filling)
+                _sync(filling)
                 _rename(filling, path)
             finally:
                 shutil.rmtree(filling, ignore_errors=True)
         return path
 
+    def get(self, stage: str, key: str, *, make: Callable[[], T], read: Callable[[Path], T]) -> T:
+        """What `read` gives of a finished stage's directory, else what `make` gives.
+
+        A stage that cannot be read, e.g. after a loss of power, is removed and made anew.
+        """
+        found = self.find(stage, key)
+        if found is not None:
+            try:
+                return read(found)
+            except Exception:  # whatever the damage is; if it is none, making it fails in the same way and says so
+                shutil.rmtree(found, ignore_errors=True)
+        return make()
+
+    def open(self) -> None:
+        """Make sure, before any work, that it can be written, and remove what dead processes left unfinished.
+
+        Raises StoreError.
+        """
+        with saving(f"stages in the cache {self.root}"):
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = _unfinished(self.root / "probe")
+            probe.touch()
+            probe.unlink()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what dead processes of this machine left unfinished."""
+        sweep(self.root.glob(f"stages/*/*/{WRITING}*"))
+
     def _path(self, stage: str, key: str) -> Path:
         return self.root / "stages" / stage / key[:2] / key
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _rename(filled: Path, path: Path) -> None:
@@ -133,12 +201,14 @@ class RunDirectory:
         with saving(f"results in {self.root}"):
             self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
+            self._check_owner(experiment)  # again: another process may have been here first
             write_atomically(self.manifest, as_bytes(_manifest(planned)))  # first: it says whose directory this is
             with saving(f"results in {self.root}"):
                 for folder in (self.cells, self.predictions):
                     folder.mkdir(exist_ok=True)
             write_atomically(self.root / "experiment.toml", to_toml(experiment).encode())
             write_atomically(self.root / "machine.json", as_bytes(machine))
+            sweep([*self.root.glob(f"{WRITING}*"), *self.root.glob(f"*/{WRITING}*")])
             yield
 
     @property
@@ -175,18 +245,34 @@ class RunDirectory:
         write_atomically(self.cells / f"{row['id']}.json", as_bytes(row))
 
     def rows(self) -> tuple[Experiment, list[dict[str, Any]]]:
-        """The experiment and a row for every planned cell; a cell without a stored row has status `not run`.
+        """The experiment and a row for every planned cell.
 
-        Raises UsageError when the directory holds no run.
+        A cell without a row under its planned key has status `not run`: numbers of other code or data are no result of
+        this plan. Raises UsageError when the directory holds no run.
         """
         if not self.manifest.is_file():
             raise UsageError(
                 f"{self.root} holds no run (no manifest.json); wants the directory that `benchfw run` wrote"
             )
-        manifest = read_json(self.manifest)
-        waiting = {"status": "not run", "reason": None}
-        stored = [self.row(cell["id"]) or {**cell, **waiting} for cell in manifest["cells"]]
-        return from_mapping(manifest["experiment"], str(self.manifest)), stored
+        manifest = self._manifest()
+        rows = [self._row_of(cell) for cell in manifest["cells"]]
+        return from_mapping(manifest["experiment"], str(self.manifest)), rows
+
+    def _row_of(self, cell: dict[str, Any]) -> dict[str, Any]:
+        row = self.row(cell["id"])
+        if row is not None and row["key"] == cell["key"]:
+            return row
+        stale = "stale: something it depends on has changed since; run again"
+        return {**cell, "status": "not run", "reason": None if row is None else stale}
+
+    def _manifest(self) -> dict[str, Any]:
+        try:
+            manifest: dict[str, Any] = read_json(self.manifest)
+        except StoreError as error:
+            raise UsageError(f"{self.manifest} cannot be read; remove {self.root}, or choose another --out") from error
+        if manifest.get("format") != FORMAT:
+            raise UsageError(f"{self.root} was written by another version of benchfw; choose another --out")
+        return manifest
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -204,9 +290,9 @@ class RunDirectory:
 
     def _check_owner(self, experiment: Experiment) -> None:
         if self.manifest.is_file():
-            there = read_json(self.manifest)["experiment"]
+            there = self._manifest()["experiment"]
             wanted = _identity(experiment)
-            differs = [name for name in wanted if wanted[name] != there.get(name)]
+            differs = [name for name in wanted if name not in FREE and wanted[name] != there.get(name)]
             if differs:
                 name = differs[0]
                 change = f"{name} {there.get(name)} there, {wanted[name]} here"
@@ -227,4 +313,5 @@ def _manifest(planned: Sequence[Planned]) -> dict[str, Any]:
 
 def experiment_digest(experiment: Experiment) -> str:
     """Eight hexadecimal digits that tell one resolved experiment from another."""
-    return hashlib.sha256(json.dumps(_identity(experiment), sort_keys=True).encode()).hexdigest()[:8]
+    content = {name: value for name, value in _identity(experiment).items() if name not in FREE}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

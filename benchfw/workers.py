@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from pebble import ProcessPool
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-BROKE = "the worker processes died before they could say why, again and again around this cell"
+BROKE = (
+    "the worker processes died before they could say why, again and again around this cell; "
+    'a script that calls benchfw.run wants `if __name__ == "__main__":` around it, or jobs=0'
+)
 TICK = 0.2  # seconds between two looks at the workers
 REPORT_EVERY = 0.2  # seconds between two lines of a cell's progress
 ATTEMPTS = 3  # times that a cell is submitted when the pool breaks around it
@@ -57,8 +61,11 @@ def describe(cell: str, *, cache: Path, results: Path, downloads: Path, device: 
     return json.dumps({"cell": cell, "device": device, **paths})
 
 
-def work(text: str) -> str:
-    """Run one cell in this process: text as `describe` writes it -> {"row": ...} or {"fatal": ...} as text."""
+def work(text: str, heard: Callable[[], None] | None = None) -> str:
+    """Run one cell in this process: text as `describe` writes it -> {"row": ...} or {"fatal": ...} as text.
+
+    heard: called now and then, after the cell has said how far it is.
+    """
     import torch
 
     from benchfw.cell import Place, attempt
@@ -74,7 +81,7 @@ def work(text: str) -> str:
         results=Path(task["results"]),
         downloads=Path(task["downloads"]),
         device=torch.device(task["device"]),
-        listen=_Progress(Path(task["progress"]) / cell.id),
+        listen=_Progress(Path(task["progress"]) / cell.id, heard),
     )
     try:
         with one_size(cell.experiment.threads):
@@ -101,8 +108,9 @@ def one_size(threads: int) -> Iterator[None]:
 class _Progress:
     """Writes `stage done total` to a small file, now and then, where the parent looks."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, heard: Callable[[], None] | None):
         self._path = path
+        self._heard = heard
         self._next = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -111,13 +119,15 @@ class _Progress:
             self._next = now + REPORT_EVERY
             with suppress(OSError):  # how far it is, is no result
                 self._path.write_text(f"{stage} {done} {total}")
+            if self._heard is not None:
+                self._heard()
 
 
 def in_process(tasks: Sequence[Task], tick: Callable[[Sequence[Task]], None]) -> Generator[Ended]:
     """Run the tasks one after the other in this process, for a debugger or a notebook."""
     for task in tasks:
         tick([task])
-        yield _ended(task, work(task.text))
+        yield _ended(task, work(task.text, heard=partial(tick, [task])))
 
 
 def in_workers(
@@ -195,7 +205,7 @@ def _outcome(future: Future[str], task: Task) -> Ended | None:
         return Ended(task, killed=_how_it_died(error.exitcode))
     except (BrokenProcessPool, CancelledError):
         return None
-    except Exception as error:  # what `work` lets through is no cell's fault, and yet must not stop the others
+    except (Exception, SystemExit) as error:  # what `work` lets through must not stop the other cells
         return Ended(task, killed=f"{type(error).__name__}: {error}")
 
 

@@ -80,7 +80,7 @@ class Home:
 
     def workers(self):
         """The process numbers of the worker processes that have started."""
-        return {int(path.name.removeprefix("worker-")) for path in self.path.glob("benchfw-*/progress/worker-*")}
+        return {int(path.name.removeprefix("worker-")) for path in self.path.glob("*/.scratch/progress/worker-*")}
 
     def waiting(self):
         """What the cells of classifier `waits` have noted: (worker, its child) process numbers."""

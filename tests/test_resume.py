@@ -73,7 +73,7 @@ def test_changed_data_makes_the_cells_stale(here, home):
         np.savez(home.path / "own.npz", X=pixels, y=labels)
         done = here(*command)
         assert done.code == 0
-        fingerprints |= {row["fingerprint"] for row in rows(home.path / "out")}
+        fingerprints |= {row["data"]["fingerprint"] for row in rows(home.path / "out")}
     assert "1 stale (something they depend on has changed), so they run again, 1 to run" in done.err
     assert len(fingerprints) == 2  # the new pixels were read, although this process knew the old ones
 

@@ -99,7 +99,7 @@ def test_a_written_file_holds_its_content_and_nothing_is_left_beside_it(tmp_path
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     write_atomically(tmp_path / "row.json", b"old")
-    with no_room(), pytest.raises(StoreError, match=r"^cannot save .*/row\.json: File too large; free some space or "):
+    with no_room(), pytest.raises(StoreError, match=r"^cannot save .*/row\.json: File too large; free some space, or "):
         write_atomically(tmp_path / "row.json", bytes(5000))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"row.json": b"old"}
 
@@ -262,7 +262,7 @@ def test_the_same_experiment_may_go_on_in_its_directory(directory, planned):
     ("change", "said"),
     [
         ({"seed": 1}, "seed 0 there, 1 here"),
-        ({"repetitions": 4}, "repetitions 3 there, 4 here"),
+        ({"val_fraction": 0.5}, "val_fraction 0.1 there, 0.5 here"),
         ({"classifiers": ("linear@steps=5",)}, "classifiers ['linear'] there, ['linear@steps=5'] here"),
     ],
 )
