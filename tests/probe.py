@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from itertools import count
@@ -14,21 +15,21 @@ from pathlib import Path
 
 from probe import constants
 
-from benchfw import Classifier, Extractor, NeuralClassifier, NeuralExtractor, Synthesizer, hookimpl
+from benchfw import Classifier, Extractor, NeuralClassifier, NeuralExtractor, Selector, Synthesizer, hookimpl
 
 PATIENCE_SECONDS = 60
 
 
 @hookimpl
 def register_extractors(register):
-    register(NotFinite)
-    register(Recording)
+    for component in (NotFinite, Recording, WantsWeights):
+        register(component)
 
 
 @hookimpl
 def register_augmenters(register):
-    register(Raises)
-    register(Marks)
+    for component in (Raises, Exits, Empties, Marks):
+        register(component)
 
 
 @hookimpl
@@ -52,6 +53,16 @@ class Awkward(Exception):
 
     def __init__(self, first, second):
         super().__init__(f"{first} {second}")
+
+
+@dataclass(frozen=True)
+class WantsWeights(Extractor):
+    """Read weights from a file that is not there."""
+
+    name = "wants-weights"
+
+    def embed(self, images, ctx):
+        return Path("/nowhere/weights").read_bytes()
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,26 @@ class Recording(NeuralExtractor):
     def fit(self, network, train, val, ctx):
         note_ids("extractor", train, val)
         super().fit(network, train, val, ctx)
+
+
+@dataclass(frozen=True)
+class Exits(Selector):
+    """Call sys.exit with the code of success."""
+
+    name = "exits"
+
+    def select(self, train, ctx):
+        sys.exit(0)
+
+
+@dataclass(frozen=True)
+class Empties(Selector):
+    """Keep only the rows of class 0."""
+
+    name = "empties"
+
+    def select(self, train, ctx):
+        return (train.labels == 0).nonzero()[:, 0]
 
 
 @dataclass(frozen=True)

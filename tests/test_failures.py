@@ -74,3 +74,50 @@ def test_a_directory_that_cannot_be_written_stops_the_run_before_any_work(here, 
     assert done.err.startswith(f"benchfw: cannot save results in {out}: ")
     assert done.out == ""
     assert content(home.path) == before
+
+
+@pytest.mark.parametrize("how", [("--in-process",), ("--jobs", 1)])
+def test_a_plugin_that_calls_exit_is_a_failed_row_and_the_others_have_numbers(home, how):
+    home.install_probe()
+    done = home.run(*ONE, "-a", "exits", "-a", "random", *how)
+    assert done.code == 1
+    assert "1 cell failed: SystemExit: 0 (see tracebacks/" in done.err
+    statuses = {name: row["status"] for name, row in by("augmenter", home.path / "out").items()}
+    assert statuses == {"none": "done", "exits": "failed", "random": "done"}
+
+
+def test_a_selector_that_empties_a_class_is_named(home):
+    home.install_probe()
+    done = home.run(*ONE, "-a", "empties", "--in-process")
+    assert done.code == 1
+    assert "1 cell failed: augmenter empties: keeps no row of classes [1, 2, 3, 4, 5, 6, 7, 8, 9]; wants" in done.err
+
+
+def test_a_damaged_stage_is_made_anew(home):
+    command = (
+        "run",
+        "-e",
+        "paper-cnn@tiny,steps=2",
+        *FAST[4:6],
+        "--no-reference",
+        "-c",
+        "head@steps=2",
+        "--in-process",
+    )
+    assert home.run(*command, "--repetitions", 1, "--out", "first").code == 0
+    for name in ("train.npy", "network.safetensors", "stage.json"):
+        (damaged,) = (home.path / "cache").rglob(name)
+        damaged.write_bytes(damaged.read_bytes()[:100])
+        done = home.run(*command, "--repetitions", 1, "--out", f"after-{name}")
+        assert done.code == 0, done.err
+        tables = [(home.path / out / "table.csv").read_bytes() for out in ("first", f"after-{name}")]
+        assert tables[0] == tables[1]
+
+
+def test_a_missing_file_of_an_extractor_fails_its_cell_and_no_more(home):
+    home.install_probe()
+    done = home.run(*ONE, "-e", "wants-weights", "--in-process")
+    assert done.code == 1
+    assert "1 cell failed: RuntimeError: FileNotFoundError: [Errno 2] No such file" in done.err
+    statuses = {name: row["status"] for name, row in by("extractor", home.path / "out").items()}
+    assert statuses == {"pixels": "done", "wants-weights": "failed"}

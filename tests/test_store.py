@@ -1,5 +1,6 @@
 """What is kept on disk is whole or absent, belongs to one experiment, and is written by one process at a time."""
 
+import os
 import resource
 import stat
 import subprocess
@@ -345,3 +346,46 @@ def test_digest_tells_resolved_experiments_apart():
     digests = {experiment_digest(made) for made in (SMALL, replace(SMALL, seed=1), replace(SMALL, augmenters=("eos",)))}
     assert len(digests) == 3
     assert experiment_digest(SMALL) == experiment_digest(replace(SMALL))
+
+
+def test_a_row_under_another_key_is_no_result_of_the_plan(directory, planned):
+    opened(directory, planned)
+    directory.save(row(planned[0]))
+    directory.save(row(planned[1], key="of other code"))
+    found = directory.rows()[1]
+    assert [cell["status"] for cell in found[:3]] == ["done", "not run", "not run"]
+    stale = "stale: something it depends on has changed since; run again"
+    assert [cell["reason"] for cell in found[:3]] == [None, stale, None]
+
+
+def test_more_repetitions_go_into_the_same_directory(directory, planned):
+    opened(directory, planned)
+    directory.save(row(planned[0]))
+    opened(directory, planned_of(replace(SMALL, repetitions=5, metric="mcc")))
+    found = directory.rows()[1]
+    assert len(found) > len(planned)
+    assert [cell["status"] for cell in found] == ["done", *["not run"] * (len(found) - 1)]
+
+
+def test_a_manifest_that_cannot_be_read_is_said_with_a_way_out(directory, planned):
+    opened(directory, planned)
+    directory.manifest.write_text("{")
+    for call in (directory.rows, lambda: opened(directory, planned)):
+        with pytest.raises(UsageError, match=r"manifest\.json cannot be read; remove .*, or choose another --out"):
+            call()
+
+
+def test_what_a_dead_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert killed.returncode == 9
+    (left,) = tmp_path.glob("stages/*/*/.writing-*")
+    ours = left.with_name(left.name.replace(f"-{left.name.split('-')[2]}-", f"-{os.getpid()}-"))
+    ours.mkdir()
+    StageCache(tmp_path).open()
+    assert [path for path in tmp_path.rglob(".writing-*") if path.is_dir()] == [ours]
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_any_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"^cannot save stages in the cache .*/file: File exists; choose another"):
+        StageCache(tmp_path / "file").open()
