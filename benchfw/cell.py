@@ -3,74 +3,37 @@
 from __future__ import annotations
 
 import io
-import resource
 import traceback
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from math import isfinite
-from pathlib import Path
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from safetensors.torch import load_file
 
-from benchfw.components import (
-    Classifier,
-    Component,
-    Dataset,
-    Extractor,
-    NeuralExtractor,
-    Selector,
-    Synthesizer,
-    label,
-)
-from benchfw.context import Context
-from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet, Synthesis, target_counts
-from benchfw.errors import BenchfwError, CannotRun, DataError, PluginError, StoreError
-from benchfw.keys import Keys, contents, fitted_as, keys_of
+from benchfw.components import Classifier, Component, Selector, Synthesizer, label
+from benchfw.data import FeatureSet, FeatureSpace, Synthesis, target_counts
+from benchfw.embedding import Embedding, embed
+from benchfw.errors import BenchfwError, CannotRun, PluginError, StoreError
+from benchfw.keys import Keys, fitted_as, keys_of
+from benchfw.machine import peak_mib, reset_peak
 from benchfw.metrics import readouts, score
+from benchfw.place import Place, context, facts_of, save_tensors
 from benchfw.plan import Cell, layout_misfit
-from benchfw.seeding import isolated, seed_for, stage_seed
-from benchfw.splits import Splits, split
-from benchfw.store import StageCache, as_bytes, read_json, saving, write_atomically
+from benchfw.seeding import isolated, stage_seed
+from benchfw.store import as_bytes, read_json, saving, write_atomically
 from benchfw.training import EMBEDDING_BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
+    from torch import Tensor
+
+    from benchfw.context import Context
     from benchfw.data import Sample
 
 PREDICTION_BATCH = 4 * EMBEDDING_BATCH
-PARTS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a cell works: stage cache, results (predictions and tracebacks), downloads, device, and who listens.
-
-    listen: called with (stage, done, total) while a long stage works.
-    """
-
-    cache: StageCache
-    results: Path
-    downloads: Path
-    device: torch.device
-    listen: Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """The features of the three parts, and the facts of the stage that made them."""
-
-    train: FeatureSet
-    val: FeatureSet | None
-    test: FeatureSet
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +86,7 @@ def _is_memory(error: BaseException) -> bool:
 
 def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
     """Measure one cell; returns its row. Raises what the stages raise."""
-    _reset_peak()
+    reset_peak()
     keys = keys_of(cell, place.device, place.downloads)
     embedding = embed(cell, keys.embed, place)
     augmented = augment(cell, embedding, keys.augment, place)
@@ -133,171 +96,18 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
     return _row(cell, keys, embedding, augmented, predictions, perf_counter() - start) | scores
 
 
-# ---- embed ----
-
-
-def embed(cell: Cell, key: str, place: Place) -> Embedding:
-    """The features of one split; from the cache, or made, written and read back."""
-    return place.cache.get(
-        "embed",
-        key,
-        make=lambda: _read_embedding(_make_embedding(cell, key, place), cell, place),
-        read=lambda found: _read_embedding(found, cell, place),
-    )
-
-
-def _read_embedding(found: Path, cell: Cell, place: Place) -> Embedding:
-    facts = read_json(found / "stage.json")
-    space = FeatureSpace(tuple(facts["shape"]), len(facts["class_names"]), _head_maker(cell, found, facts))
-    parts = {part: _read_part(found, part, space, place.device) for part in PARTS}
-    train, test = parts["train"], parts["test"]
-    assert train is not None
-    assert test is not None
-    return Embedding(train, parts["val"], test, facts)
-
-
-def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
-    dataset = _loaded(cell, place)
-    splits = _split(cell, dataset)
-    ctx = _context(cell, "extractor", place)
-    start = perf_counter()
-    with isolated(ctx.seed):
-        body, state = _extractor(cell.extractor, splits, dataset.n_classes, ctx)
-        made = {part: samples for part in PARTS if (samples := getattr(splits, part)) is not None}
-
-        def write(path: Path) -> None:
-            shapes = {part: _write_part(path, part, samples, body, cell) for part, samples in made.items()}
-            if state is not None:
-                _save_tensors(state, path / "network.safetensors")
-            facts = {
-                "class_names": list(dataset.class_names),
-                "counts": splits.train.labels.bincount(minlength=dataset.n_classes).tolist(),
-                "data": {"fingerprint": dataset.fingerprint, **asdict(dataset.source)},
-                "image_shape": list(splits.train.image_shape),
-                "shape": list(shapes["train"]),
-            }
-            write_atomically(path / "stage.json", as_bytes(facts | _facts(ctx, start)))
-
-        return place.cache.put("embed", key, write)
-
-
-def _loaded(cell: Cell, place: Place) -> ImageDataset:
-    loaded = _load_once(cell.dataset, contents(cell.dataset.files(place.downloads)), place.downloads, place.device)
-    if isinstance(loaded, BenchfwError):
-        raise loaded
-    return loaded
-
-
-@lru_cache(maxsize=1)
-def _load_once(
-    dataset: Dataset, _files: tuple[tuple[str, str], ...], downloads: Path, device: torch.device
-) -> ImageDataset | BenchfwError:
-    """The data set, or why it cannot be loaded, so that no other cell of this process tries in vain."""
-    ctx = Context(seed_for(0, "dataset", dataset.name), device, downloads)
-    try:
-        with isolated(ctx.seed):
-            return dataset.load(ctx)
-    except BenchfwError as error:
-        return error
-
-
-def _split(cell: Cell, dataset: ImageDataset) -> Splits:
-    experiment = cell.experiment
-    return split(
-        dataset,
-        cell.imbalance,
-        test_fraction=experiment.test_fraction,
-        val_fraction=experiment.val_fraction,
-        seed=experiment.seed,
-        axes=cell.seed_axes,
-    )
-
-
-def _extractor(
-    extractor: Extractor | NeuralExtractor, splits: Splits, n_classes: int, ctx: Context
-) -> tuple[Callable[[Tensor], Tensor], dict[str, Tensor] | None]:
-    """The function images (B, C, H, W) uint8 -> features, and the trained network's state, or None without one."""
-    if isinstance(extractor, Extractor):
-        return lambda images: extractor.embed(images.to(ctx.device), ctx), None
-    network = extractor.build(splits.train.image_shape, n_classes).to(ctx.device)
-    extractor.fit(network, splits.train, splits.val, ctx)
-    network.eval()
-    return lambda images: network.body(images.to(ctx.device)), network.state_dict()
-
-
-def _write_part(
-    path: Path, part: str, samples: ImageSet, body: Callable[[Tensor], Tensor], cell: Cell
-) -> tuple[int, ...]:
-    """Write the features of one part as .npy, block by block, with its labels and ids beside; returns their shape."""
-    ids = torch.arange(len(samples)) if samples.ids is None else samples.ids
-    np.savez(path / f"{part}.npz", labels=samples.labels.numpy(), ids=ids.numpy())
-    shape: tuple[int, ...] = ()
-    with (path / f"{part}.npy").open("wb") as file:
-        for index in torch.arange(len(samples)).split(EMBEDDING_BATCH):
-            block = _features(body, samples.rows(index))
-            _check_features(block, ids[index], cell.extractor)
-            if not shape:
-                shape = tuple(block.shape[1:])
-                header = {"descr": "<f4", "fortran_order": False, "shape": (len(samples), *shape)}
-                np.lib.format.write_array_header_1_0(file, header)
-            file.write(block.contiguous().numpy().data)
-    return shape
-
-
-def _features(body: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    try:
-        with torch.inference_mode():
-            return body(images).cpu()
-    except OSError as error:  # a plugin's missing file is not our full disk
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
-
-
-def _check_features(block: Tensor, ids: Tensor, extractor: Component) -> None:
-    if len(block) != len(ids) or block.dtype != torch.float32:
-        found = f"{block.dtype} {tuple(block.shape)}"
-        raise PluginError(f"extractor {label(extractor)}: wants float32 features of {len(ids)} images, found {found}")
-    bad = ~torch.isfinite(block.flatten(1)).all(dim=1)
-    if bool(bad.any()):
-        where = f"{int(bad.sum())} of {len(block)} rows (first: sample {int(ids[bad][0])})"
-        raise DataError(f"extractor {label(extractor)}: features have NaN or infinite values in {where}; lower its lr")
-
-
-def _head_maker(cell: Cell, found: Path, facts: dict[str, Any]) -> Callable[[], nn.Module] | None:
-    extractor, state = cell.extractor, found / "network.safetensors"
-    if not isinstance(extractor, NeuralExtractor) or not state.is_file():
-        return None
-    channels, height, width = facts["image_shape"]
-
-    def head() -> nn.Module:
-        network = extractor.build((channels, height, width), len(facts["class_names"]))
-        network.load_state_dict(load_file(state), strict=True)
-        return network.head
-
-    with safe_open(state, "pt"):  # a damaged file is noticed now, not when a classifier asks for the head
-        return head
-
-
-def _read_part(found: Path, part: str, space: FeatureSpace, device: torch.device) -> FeatureSet | None:
-    if not (found / f"{part}.npy").is_file():
-        return None
-    values = np.load(found / f"{part}.npy", mmap_mode="c", allow_pickle=False)
-    with np.load(found / f"{part}.npz", allow_pickle=False) as samples:
-        labels, ids = torch.from_numpy(samples["labels"]), torch.from_numpy(samples["ids"])
-    return FeatureSet(space, torch.from_numpy(values), labels, ids, device=device)
-
-
 # ---- augment ----
 
 
 def augment(cell: Cell, embedding: Embedding, key: str, place: Place) -> Augmented:
     """The training set after the augmenter: rows chosen, or a synthesis beside them."""
-    ctx = _context(cell, "augmenter", place)
+    ctx = context(cell, "augmenter", place)
     start = perf_counter()
     match cell.augmenter:
         case Selector() as selector:
             with isolated(ctx.seed):
                 train = _selected(selector, embedding.train, ctx)
-            return Augmented(train, _facts(ctx, start))
+            return Augmented(train, facts_of(ctx, start))
         case Synthesizer() as synthesizer:
             sample, facts = _fitted(fitted_as(synthesizer), embedding, ctx, key, place)
             targets = target_counts(embedding.train.counts(), synthesizer.fill)
@@ -334,13 +144,13 @@ def _fitted(
         start = perf_counter()
         with isolated(ctx.seed):
             product = synthesizer.fit(train, val, ctx)
-        facts = _facts(ctx, start)
+        facts = facts_of(ctx, start)
         if not hasattr(product, "state"):
             return _shaped(product, space), facts
         state = product.state()
 
         def write(path: Path) -> None:
-            _save_tensors(state, path / "state.safetensors")
+            save_tensors(state, path / "state.safetensors")
             write_atomically(path / "stage.json", as_bytes(facts))
 
         return read(place.cache.put("augment", key, write))
@@ -371,14 +181,14 @@ def classify(cell: Cell, embedding: Embedding, train: FeatureSet, place: Place) 
         raise CannotRun(misfit)
     train, test = _adapted(cell, train), _adapted(cell, embedding.test)
     val = None if embedding.val is None else _adapted(cell, embedding.val)
-    ctx = _context(cell, "classifier", place)
+    ctx = context(cell, "classifier", place)
     start = perf_counter()
     with isolated(ctx.seed):
         predict = cell.classifier.fit(train, val, ctx)
         blocks = torch.arange(len(test)).split(PREDICTION_BATCH)
         log_scores = torch.cat([predict(test.rows(block)).cpu() for block in blocks])
     _check_scores(log_scores, (len(test), test.space.n_classes), cell.classifier)
-    return Predictions(log_scores.numpy(), _facts(ctx, start))
+    return Predictions(log_scores.numpy(), facts_of(ctx, start))
 
 
 def _adapted(cell: Cell, features: FeatureSet) -> FeatureSet:
@@ -462,7 +272,7 @@ def _row(
             "augment_seconds": augmented.facts["seconds"],
             "classify_seconds": predictions.facts["seconds"],
             "score_seconds": score_seconds,
-            "peak_mib": _peak_mib(),
+            "peak_mib": peak_mib(),
             "synthetic_rows": int((train.targets - train.counts()).sum()),
         },
     }
@@ -475,33 +285,3 @@ def ended(cell: Cell, key: str, status: str, reason: str) -> dict[str, Any]:
 
 def _ended(cell: Cell, place: Place, status: str, reason: str) -> dict[str, Any]:
     return ended(cell, keys_of(cell, place.device, place.downloads).cell, status, reason)
-
-
-def _facts(ctx: Context, start: float) -> dict[str, Any]:
-    """What a stage says of itself, as it is stored with its result."""
-    records = [{name: value if isfinite(value) else None for name, value in line.items()} for line in ctx.records]
-    return {"seconds": perf_counter() - start, "records": records, "warnings": ctx.warnings}
-
-
-def _context(cell: Cell, stage: str, place: Place) -> Context:
-    seed = stage_seed(cell.experiment.seed, stage, cell.seed_axes)
-    return Context(seed, place.device, place.downloads, lambda done, total: place.listen(stage, done, total))
-
-
-def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    path.write_bytes(save(plain))  # `save_file` hides from us that the disk is full
-
-
-def _reset_peak() -> None:
-    """Forget the largest resident size so far, where the system can (Linux)."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_mib() -> float:
-    """The largest resident size of this process, MiB: of this cell on Linux, else since the process began."""
-    with suppress(OSError, StopIteration):
-        status = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) / 2**10  # KiB there
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS

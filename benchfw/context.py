@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     import torch
 
-Report = Callable[[int, int], None]
+Report = Callable[[float, float], None]
 
 
-def _silent(done: int, total: int) -> None:
+def _silent(done: float, total: float) -> None:
     pass
 
 
@@ -41,7 +41,7 @@ class Context:
 
         return torch.Generator(self.device).manual_seed(self.seed)
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: float, total: float) -> None:
         """Say how far a long stage is, in any unit; cheap enough for every step."""
         self.report(done, total)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = (  # the core's modules whose code decides numbers
     *("errors", "data", "context", "seeding", "imbalance", "splits", "training", "metrics", "components", "hookspecs"),
-    "cell",
+    *("place", "embedding", "cell"),
 )
 FORMAT = 1
 

@@ -68,8 +68,9 @@ def work(text: str, heard: Callable[[], None] | None = None) -> str:
     """
     import torch
 
-    from benchfw.cell import Place, attempt
+    from benchfw.cell import attempt
     from benchfw.errors import StoreError
+    from benchfw.place import Place
     from benchfw.plan import from_json
     from benchfw.registry import installed
     from benchfw.store import StageCache
@@ -113,7 +114,7 @@ class _Progress:
         self._heard = heard
         self._next = 0.0
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: float, total: float) -> None:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + REPORT_EVERY
