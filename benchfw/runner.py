@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from benchfw import summary, tables
 from benchfw.cell import ended
 from benchfw.errors import BenchfwError, StoreError, UsageError
-from benchfw.experiment import Experiment, requested
+from benchfw.experiment import REFERENCES, Experiment, requested
 from benchfw.keys import Planned, keys_of
 from benchfw.machine import describe, device_named, usable_cores
 from benchfw.metrics import metric_named
@@ -177,7 +177,8 @@ def _what_to_run(planned: Sequence[Planned], directory: RunDirectory, watcher: W
     stale = sum(row is not None and row["key"] != item.keys.cell for item, row in rows)
     reused = len(fitting) - len(waiting)
     watcher.planned(Start(directory.root, len(planned), len(misfits), reused, stale, len(waiting)))
-    return waiting
+    # the references last: they are short, and fill the workers that have no long cell left
+    return sorted(waiting, key=lambda item: item.cell.augmenter.name in REFERENCES)
 
 
 def _run_cells(
