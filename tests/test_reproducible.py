@@ -86,7 +86,7 @@ def recorded(tmp_path_factory):
     small = ("-c", "records@steps=12,lr=1e-3", "--repetitions", 1, "--set", "val_fraction=0.1")
     done = home.run("run", *axes, *small, "--in-process", "--out", "out")
     assert done.code == 0, done.err
-    order = ("none", "random", "marks", "smote")  # in which the plan runs them
+    order = ("marks", "smote", "none", "random")  # in which they run: the references last
     met = dict(zip(order, (arrays(home.path / f"met-{n}.npz") for n in range(4)), strict=True))
     fits = {path.stem: json.loads(path.read_text()) for path in home.path.glob("ids-*.json")}
     (test,) = {tuple(arrays(path)["ids"]) for path in (home.path / "out" / "predictions").iterdir()}
