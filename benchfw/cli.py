@@ -281,12 +281,14 @@ def _ended_by_signals() -> Iterator[None]:
     """Let what schedulers and closed terminals send end a run as Ctrl-C does."""
     import signal
 
-    before = {sent: signal.signal(sent, signal.default_int_handler) for sent in (signal.SIGTERM, signal.SIGHUP)}
+    sent = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in sent:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        for sent, handler in before.items():
-            signal.signal(sent, handler)
+        for number in sent:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _print_results(directory: RunDirectory) -> None:

@@ -56,11 +56,8 @@ def embed(cell: Cell, key: str, place: Place) -> Embedding:
 def _read_embedding(found: Path, cell: Cell, place: Place) -> Embedding:
     facts = read_json(found / "stage.json")
     space = FeatureSpace(tuple(facts["shape"]), len(facts["class_names"]), _head_maker(cell, found, facts))
-    parts = {part: _read_part(found, part, space, place.device) for part in PARTS}
-    train, test = parts["train"], parts["test"]
-    assert train is not None
-    assert test is not None
-    return Embedding(train, parts["val"], test, facts)
+    parts = {part: _read_part(found, part, space, place.device) for part in facts["parts"]}
+    return Embedding(parts["train"], parts.get("val"), parts["test"], facts)
 
 
 def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
@@ -81,6 +78,7 @@ def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
                 "counts": splits.train.labels.bincount(minlength=dataset.n_classes).tolist(),
                 "data": {"fingerprint": dataset.fingerprint, **asdict(dataset.source)},
                 "image_shape": list(splits.train.image_shape),
+                "parts": list(made),
                 "shape": list(shapes["train"]),
             }
             write_atomically(path / "stage.json", as_bytes(facts | facts_of(ctx, start)))
@@ -93,6 +91,11 @@ def _loaded(cell: Cell, place: Place) -> ImageDataset:
     if isinstance(loaded, BenchfwError):
         raise loaded
     return loaded
+
+
+def forget() -> None:
+    """Forget the loaded data set, or why none could be loaded: a new run looks again."""
+    _load_once.cache_clear()
 
 
 @lru_cache(maxsize=1)
@@ -171,7 +174,7 @@ def _check_features(block: Tensor, ids: Tensor, extractor: Component) -> None:
 
 def _head_maker(cell: Cell, found: Path, facts: dict[str, Any]) -> Callable[[], nn.Module] | None:
     extractor, state = cell.extractor, found / "network.safetensors"
-    if not isinstance(extractor, NeuralExtractor) or not state.is_file():
+    if not isinstance(extractor, NeuralExtractor):
         return None
     channels, height, width = facts["image_shape"]
 
@@ -184,9 +187,7 @@ def _head_maker(cell: Cell, found: Path, facts: dict[str, Any]) -> Callable[[], 
         return head
 
 
-def _read_part(found: Path, part: str, space: FeatureSpace, device: torch.device) -> FeatureSet | None:
-    if not (found / f"{part}.npy").is_file():
-        return None
+def _read_part(found: Path, part: str, space: FeatureSpace, device: torch.device) -> FeatureSet:
     values = np.load(found / f"{part}.npy", mmap_mode="c", allow_pickle=False)
     with np.load(found / f"{part}.npz", allow_pickle=False) as samples:
         labels, ids = torch.from_numpy(samples["labels"]), torch.from_numpy(samples["ids"])

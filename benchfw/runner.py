@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from benchfw import summary, tables
 from benchfw.cell import ended
+from benchfw.embedding import forget
 from benchfw.errors import BenchfwError, StoreError, UsageError
 from benchfw.experiment import REFERENCES, Experiment, requested
 from benchfw.keys import Planned, keys_of
@@ -153,6 +154,7 @@ def run(planned: Sequence[Planned], directory: RunDirectory, settings: Settings,
     """
     if settings.jobs != 0 and multiprocessing.parent_process() is not None:
         raise UsageError(GUARD)
+    forget()
     machine = describe(device_named(settings.device), planned[0].cell.experiment.threads)
     with directory.opened(planned, machine):
         waiting = _what_to_run(planned, directory, watcher)

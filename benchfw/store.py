@@ -8,8 +8,9 @@ import json
 import os
 import platform
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -20,7 +21,6 @@ from benchfw.experiment import Experiment, from_mapping, to_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from benchfw.keys import Planned
 
@@ -68,7 +68,12 @@ def _unfinished(path: Path) -> Path:
 
 
 def _this_machine() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    """Eight hexadecimal digits for where process numbers mean the same: this machine, or this container on it."""
+    try:
+        numbers = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        numbers = ""
+    return hashlib.sha256(f"{platform.node()} {numbers}".encode()).hexdigest()[:8]
 
 
 def sweep(paths: Iterable[Path]) -> None:
@@ -77,7 +82,8 @@ def sweep(paths: Iterable[Path]) -> None:
         machine, _, rest = path.name.removeprefix(WRITING).partition("-")
         process = rest.partition("-")[0]
         if machine == _this_machine() and process.isdecimal() and not _alive(int(process)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else's, or swept by another run just now
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _alive(process: int) -> bool:
@@ -92,7 +98,9 @@ def _alive(process: int) -> bool:
 
 def as_bytes(content: object) -> bytes:
     """JSON for people and for diff: sorted keys, two spaces, a last newline. NaN is refused."""
-    return (json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(
+        errors="backslashreplace"  # a file name that is not UTF-8 may stand in a message
+    )
 
 
 def read_json(path: Path) -> Any:
@@ -166,9 +174,12 @@ class StageCache:
 
 
 def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    for path in [*folder.iterdir(), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _rename(filled: Path, path: Path) -> None:

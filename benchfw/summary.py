@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
-from math import inf, isnan
+from math import isnan
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchfw.errors import UsageError, did_you_mean
@@ -181,7 +181,7 @@ def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, first: str, 
     where = f"{', '.join(_block(records[0]))}: {metric.title} with {classifier}{against}: "
     if not clauses:
         return f"{where}nothing was compared."
-    spoken = min((worth for _, missing, worth, _ in clauses if not missing), default=inf)
+    spoken = min([0.0, *(worth for _, missing, worth, _ in clauses if not missing)])  # 0: the reference itself
     best = [text for worth, text in sorted(others)[:1] if worth < spoken]
     told = "; ".join([*(text for *_, text in sorted(clauses)), *best])
     most = max(record["n"] for record in records)

@@ -169,7 +169,8 @@ def in_workers(
                 if ended is None:
                     running[future] = task
                     continue
-                made.update(task.shares)
+                if ended.row is not None and ended.row["status"] == "done":
+                    made.update(task.shares)
                 yield ended
     finally:
         _stop(pool, scratch)

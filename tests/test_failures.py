@@ -121,3 +121,23 @@ def test_a_missing_file_of_an_extractor_fails_its_cell_and_no_more(home):
     assert "1 cell failed: RuntimeError: FileNotFoundError: [Errno 2] No such file" in done.err
     statuses = {name: row["status"] for name, row in by("extractor", home.path / "out").items()}
     assert statuses == {"pixels": "done", "wants-weights": "failed"}
+
+
+def test_a_stage_without_one_of_its_files_is_made_anew(home):
+    command = (
+        "run",
+        "-e",
+        "paper-cnn@tiny,steps=2",
+        *FAST[4:6],
+        "--no-reference",
+        "-c",
+        "head@steps=2",
+        "--in-process",
+    )
+    small = ("--repetitions", 1, "--set", "val_fraction=0.2")
+    assert home.run(*command, *small, "--out", "first").code == 0
+    for name in ("val.npy", "network.safetensors"):
+        (lost,) = (home.path / "cache").rglob(name)
+        lost.unlink()
+        assert home.run(*command, *small, "--out", f"after-{name}").code == 0
+        assert lost.is_file()
