@@ -73,7 +73,7 @@ def attempt(cell: Cell, place: Place) -> dict[str, Any]:
             return _ended(cell, place, "oom", f"out of memory: {error}".splitlines()[0])
         with saving(str(told)):
             told.parent.mkdir(exist_ok=True)
-        write_atomically(told, traceback.format_exc().encode())
+        write_atomically(told, traceback.format_exc().encode(errors="backslashreplace"))
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return _ended(cell, place, "failed", f"{reason} (see tracebacks/{cell.id}.txt)")
 

@@ -5,6 +5,8 @@ import pytest
 from commands import FAST, content, rows
 
 ONE = ("run", *FAST, "--repetitions", 1, "--out", "out")
+NETWORK = ("-e", "paper-cnn@tiny,steps=2", "-c", "head@steps=2", "--set", "val_fraction=0.2")
+STAGED = ("run", "-a", "none", "--no-reference", *NETWORK, "--repetitions", 1, "--in-process")  # every file of a stage
 
 
 def by(axis, out):
@@ -94,21 +96,11 @@ def test_a_selector_that_empties_a_class_is_named(home):
 
 
 def test_a_damaged_stage_is_made_anew(home):
-    command = (
-        "run",
-        "-e",
-        "paper-cnn@tiny,steps=2",
-        *FAST[4:6],
-        "--no-reference",
-        "-c",
-        "head@steps=2",
-        "--in-process",
-    )
-    assert home.run(*command, "--repetitions", 1, "--out", "first").code == 0
+    assert home.run(*STAGED, "--out", "first").code == 0
     for name in ("train.npy", "network.safetensors", "stage.json"):
         (damaged,) = (home.path / "cache").rglob(name)
         damaged.write_bytes(damaged.read_bytes()[:100])
-        done = home.run(*command, "--repetitions", 1, "--out", f"after-{name}")
+        done = home.run(*STAGED, "--out", f"after-{name}")
         assert done.code == 0, done.err
         tables = [(home.path / out / "table.csv").read_bytes() for out in ("first", f"after-{name}")]
         assert tables[0] == tables[1]
@@ -124,20 +116,9 @@ def test_a_missing_file_of_an_extractor_fails_its_cell_and_no_more(home):
 
 
 def test_a_stage_without_one_of_its_files_is_made_anew(home):
-    command = (
-        "run",
-        "-e",
-        "paper-cnn@tiny,steps=2",
-        *FAST[4:6],
-        "--no-reference",
-        "-c",
-        "head@steps=2",
-        "--in-process",
-    )
-    small = ("--repetitions", 1, "--set", "val_fraction=0.2")
-    assert home.run(*command, *small, "--out", "first").code == 0
+    assert home.run(*STAGED, "--out", "first").code == 0
     for name in ("val.npy", "network.safetensors"):
         (lost,) = (home.path / "cache").rglob(name)
         lost.unlink()
-        assert home.run(*command, *small, "--out", f"after-{name}").code == 0
+        assert home.run(*STAGED, "--out", f"after-{name}").code == 0
         assert lost.is_file()
