@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Classifier,
         Dataset,
         Extractor,
+        JointTrainer,
         NeuralClassifier,
         NeuralExtractor,
         Selector,
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
         param,
     )
     from benchfw.context import Context
-    from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet, Source
+    from benchfw.data import FeatureSet, FeatureSpace, ImageSet
+    from benchfw.dataset import FeatureDataset, ImageDataset, Source
     from benchfw.errors import BenchfwError, CannotRun, DataError, PluginError, StoreError, UsageError
     from benchfw.hookspecs import hookimpl
 
@@ -35,16 +37,18 @@ _ROOM_OF = {
     "DataError": "errors",
     "Dataset": "components",
     "Extractor": "components",
+    "FeatureDataset": "dataset",
     "FeatureSet": "data",
     "FeatureSpace": "data",
-    "ImageDataset": "data",
+    "ImageDataset": "dataset",
     "ImageSet": "data",
+    "JointTrainer": "components",
     "NeuralClassifier": "components",
     "NeuralExtractor": "components",
     "PluginError": "errors",
     "Results": "api",
     "Selector": "components",
-    "Source": "data",
+    "Source": "dataset",
     "StoreError": "errors",
     "Synthesizer": "components",
     "UsageError": "errors",
@@ -61,10 +65,12 @@ __all__ = [
     "DataError",
     "Dataset",
     "Extractor",
+    "FeatureDataset",
     "FeatureSet",
     "FeatureSpace",
     "ImageDataset",
     "ImageSet",
+    "JointTrainer",
     "NeuralClassifier",
     "NeuralExtractor",
     "PluginError",

@@ -12,12 +12,20 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from benchfw.components import Classifier, Component, Selector, Synthesizer, label
+from benchfw.components import (
+    Classifier,
+    Component,
+    JointTrainer,
+    NeuralClassifier,
+    Selector,
+    Synthesizer,
+    label,
+)
 from benchfw.data import FeatureSet, FeatureSpace, Synthesis, target_counts
-from benchfw.embedding import Embedding, embed
+from benchfw.embedding import PROBED, Embedding, alike, embed
 from benchfw.errors import BenchfwError, CannotRun, PluginError, StoreError
 from benchfw.keys import Keys, fitted_as, keys_of
-from benchfw.machine import peak_mib, reset_peak
+from benchfw.machine import determinism, peak_mib, reset_peak
 from benchfw.metrics import readouts, score
 from benchfw.place import Place, context, facts_of, save_tensors
 from benchfw.plan import Cell, layout_misfit
@@ -31,16 +39,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchfw.context import Context
-    from benchfw.data import Sample
+    from benchfw.data import Predictor, Sample
 
 PREDICTION_BATCH = 4 * EMBEDDING_BATCH
 
 
 @dataclass(frozen=True, eq=False)
 class Augmented:
-    """What a classifier trains on, and the facts of the stage that made it."""
+    """What a classifier trains on, the label distribution (K,) that it meets, and the facts of the stage."""
 
     train: FeatureSet
+    prior: Tensor
     facts: dict[str, Any]
 
 
@@ -61,7 +70,8 @@ def attempt(cell: Cell, place: Place) -> dict[str, Any]:
     for left in (predictions, told):  # of an earlier run of this cell
         left.unlink(missing_ok=True)
     try:
-        return run_cell(cell, place)
+        with determinism(cell.experiment.deterministic):
+            return run_cell(cell, place)
     except StoreError:
         raise
     except CannotRun as error:
@@ -92,7 +102,7 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
     augmented = augment(cell, embedding, keys.augment, place)
     predictions = classify(cell, embedding, augmented.train, place)
     start = perf_counter()
-    scores = score_cell(cell, embedding, augmented.train, predictions, place)
+    scores = score_cell(cell, embedding, augmented, predictions, place)
     return _row(cell, keys, embedding, augmented, predictions, perf_counter() - start) | scores
 
 
@@ -107,12 +117,15 @@ def augment(cell: Cell, embedding: Embedding, key: str, place: Place) -> Augment
         case Selector() as selector:
             with isolated(ctx.seed):
                 train = _selected(selector, embedding.train, ctx)
-            return Augmented(train, facts_of(ctx, start))
+            return Augmented(train, train.prior, facts_of(ctx, start))
+        case JointTrainer() as joint:  # it trains in the classifier's stage
+            return Augmented(embedding.train, joint.prior(embedding.train), facts_of(ctx, start))
         case Synthesizer() as synthesizer:
             sample, facts = _fitted(fitted_as(synthesizer), embedding, ctx, key, place)
             targets = target_counts(embedding.train.counts(), synthesizer.fill)
             draws = stage_seed(cell.experiment.seed, "draws", cell.seed_axes)
-            return Augmented(replace(embedding.train, synthesis=Synthesis(sample, targets, draws)), facts)
+            train = replace(embedding.train, synthesis=Synthesis(sample, targets, draws))
+            return Augmented(train, train.prior, facts)
 
 
 def _selected(selector: Selector, train: FeatureSet, ctx: Context) -> FeatureSet:
@@ -184,11 +197,26 @@ def classify(cell: Cell, embedding: Embedding, train: FeatureSet, place: Place) 
     ctx = context(cell, "classifier", place)
     start = perf_counter()
     with isolated(ctx.seed):
-        predict = cell.classifier.fit(train, val, ctx)
+        predict = _trained(cell, train, val, ctx)
         blocks = torch.arange(len(test)).split(PREDICTION_BATCH)
         log_scores = torch.cat([predict(test.rows(block)).cpu() for block in blocks])
-    _check_scores(log_scores, (len(test), test.space.n_classes), cell.classifier)
+        _check_scores(log_scores, (len(test), test.space.n_classes), cell.classifier)
+        first = log_scores[:PROBED]
+        if not alike(first, predict(test.rows(torch.arange(len(first)))).cpu()):
+            raise PluginError(
+                f"classifier {label(cell.classifier)}: the log-scores of a row change with the other rows of its "
+                "batch, or by chance; wants batch norm and dropout in evaluation mode"
+            )
     return Predictions(log_scores.numpy(), facts_of(ctx, start))
+
+
+def _trained(cell: Cell, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> Predictor:
+    classifier = cell.classifier
+    if not isinstance(cell.augmenter, JointTrainer):
+        return classifier.fit(train, val, ctx)
+    if not isinstance(classifier, NeuralClassifier):
+        raise CannotRun(f"augmenter {label(cell.augmenter)} trains a network, and {label(classifier)} has none")
+    return cell.augmenter.fit_jointly(train, val, classifier.network(train, ctx), classifier, ctx)
 
 
 def _adapted(cell: Cell, features: FeatureSet) -> FeatureSet:
@@ -208,18 +236,19 @@ def _check_scores(log_scores: Tensor, shape: tuple[int, int], classifier: Classi
 
 
 def score_cell(
-    cell: Cell, embedding: Embedding, train: FeatureSet, predictions: Predictions, place: Place
+    cell: Cell, embedding: Embedding, augmented: Augmented, predictions: Predictions, place: Place
 ) -> dict[str, Any]:
     """Keep the predictions, and score them plain and with each correction."""
     test, facts = embedding.test, embedding.facts
+    prior, natural_prior = augmented.prior.numpy(), augmented.train.natural_prior.numpy()
     buffer = io.BytesIO()
     ids, labels, log_scores = test.ids.numpy(), test.labels.numpy(), predictions.log_scores
     np.savez_compressed(buffer, ids=ids, labels=labels, log_scores=log_scores)
     write_atomically(place.results / "predictions" / f"{cell.id}.npz", buffer.getvalue())
     made = readouts(
         predictions.log_scores.astype(np.float64),
-        prior=train.prior.numpy(),
-        natural_prior=train.natural_prior.numpy(),
+        prior=prior,
+        natural_prior=natural_prior,
         corrected=cell.classifier.corrects_prior,
     )
     scores = {
@@ -230,8 +259,8 @@ def score_cell(
     return {
         "scores": scores,
         "repeats": repeats,
-        "prior": train.prior.tolist(),
-        "natural_prior": train.natural_prior.tolist(),
+        "prior": prior.tolist(),
+        "natural_prior": natural_prior.tolist(),
         "test_counts": test.counts().tolist(),
         "data": facts["data"],
     }

@@ -65,6 +65,9 @@ Assignments = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="kind.name.parameter=value, or a setting of the experiment=value."),
 ]
 Reference = Annotated[bool, typer.Option("--reference/--no-reference", help="Add the augmenters none and random.")]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Refuse operations that give other bits each time, as a GPU has.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one for each core, on a GPU one.")]
 Cache = Annotated[
@@ -107,6 +110,7 @@ def run(
     threads: Threads = None,
     assignments: Assignments = None,
     reference: Reference = True,
+    deterministic: Deterministic = False,
     device: Device = "auto",
     jobs: Jobs = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, for a debugger.")] = False,
@@ -114,7 +118,8 @@ def run(
     out: Out = None,
 ) -> None:
     """Run an experiment and print its table; the same command again goes on where it stopped."""
-    changes = _changes(dataset, imbalance, extractor, augmenter, classifier, repetitions, seed, threads, reference)
+    axes = _axes(dataset, imbalance, extractor, augmenter, classifier)
+    changes = axes | _changes(repetitions, seed, threads, reference, deterministic)
     settings = _settings(out, cache, device, 0 if in_process else jobs)
     planned, directory = _planned(experiment, changes, assignments, settings)
     statuses = _run(planned, directory, settings)
@@ -135,6 +140,7 @@ def plan(
     threads: Threads = None,
     assignments: Assignments = None,
     reference: Reference = True,
+    deterministic: Deterministic = False,
     device: Device = "auto",
     cache: Cache = None,
     out: Out = None,
@@ -144,7 +150,8 @@ def plan(
     from benchfw import runner
     from benchfw.console import console, print_plan
 
-    changes = _changes(dataset, imbalance, extractor, augmenter, classifier, repetitions, seed, threads, reference)
+    axes = _axes(dataset, imbalance, extractor, augmenter, classifier)
+    changes = axes | _changes(repetitions, seed, threads, reference, deterministic)
     settings = _settings(out, cache, device, None)
     planned, directory = _planned(experiment, changes, assignments, settings)
     preview = runner.preview(planned, directory, settings)
@@ -220,16 +227,12 @@ def table(
         print_results(frame, costs, metric or experiment.metric, console())
 
 
-def _changes(
+def _axes(
     dataset: list[str] | None,
     imbalance: list[str] | None,
     extractor: list[str] | None,
     augmenter: list[str] | None,
     classifier: list[str] | None,
-    repetitions: int | None,
-    seed: int | None,
-    threads: int | None,
-    reference: bool,
 ) -> dict[str, Any]:
     return {
         "datasets": dataset,
@@ -237,10 +240,18 @@ def _changes(
         "extractors": extractor,
         "augmenters": augmenter,
         "classifiers": classifier,
+    }
+
+
+def _changes(
+    repetitions: int | None, seed: int | None, threads: int | None, reference: bool, deterministic: bool
+) -> dict[str, Any]:
+    return {
         "repetitions": repetitions,
         "seed": seed,
         "threads": threads,
         "references": None if reference else False,
+        "deterministic": deterministic or None,
     }
 
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from benchfw.context import Context
-    from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet, Layout, Predictor, Sample
+    from benchfw.data import FeatureSet, FeatureSpace, ImageSet, Layout, Predictor, Sample
+    from benchfw.dataset import FeatureDataset, ImageDataset
     from benchfw.training import Network
 
 PLAIN = re.compile(r"(?!(?:none|true|false)$)[A-Za-z_./~][\w./~+-]*")  # text that reads back as itself, unquoted
 Loss = Literal["ce", "balanced-softmax"]
+BatchNorm = Literal["frozen", "train", "refresh"]
 
 
 def param(
@@ -66,7 +68,7 @@ class Component:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the other components of its cell must give: `head`, `natural rows`, `validation`."""
+        """What the others of its cell must give: `features`, `head`, `natural rows`, `network`, `validation`."""
         return frozenset()
 
     @property
@@ -113,11 +115,11 @@ def as_toml(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset(Component):
-    """A source of labelled images."""
+    """A source of labelled images, or of features that were computed before; then it gives `features`."""
 
     licence: ClassVar[str] = "not stated"
 
-    def load(self, ctx: Context) -> ImageDataset:
+    def load(self, ctx: Context) -> ImageDataset | FeatureDataset:
         """Read it whole. Raises DataError with the cure when files are missing or wrong."""
         raise NotImplementedError
 
@@ -138,6 +140,19 @@ class Extractor(Component):
     def embed(self, images: Tensor, ctx: Context) -> Tensor:
         """(B, C, H, W) uint8 -> (B, *shape) float32."""
         raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Given(Extractor):
+    """No extractor: the data set brings its features."""
+
+    name = "given"
+    source = "none"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Features that were computed before."""
+        return frozenset({"features"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +221,32 @@ class Selector(Component):
 
 
 @dataclasses.dataclass(frozen=True)
+class JointTrainer(Component):
+    """An augmenter that owns the training loop: its generator and the classifier's network train together."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """A classifier with a network, which it trains."""
+        return frozenset({"network"})
+
+    def fit_jointly(
+        self, train: FeatureSet, val: FeatureSet | None, network: nn.Module, classifier: NeuralClassifier, ctx: Context
+    ) -> Predictor:
+        """Train the classifier's network in place, and predict with it: rows (M, *shape) -> log-scores (M, K).
+
+        network: as the classifier built it, on the context's device. classifier: its `steps` are the number of updates
+        that `network` gets; its `lr`, `batch`, `batch_norm` and `loss` hold for each of them. ctx: of the classifier's
+        stage, so that a stream with its seed meets the rows that the other augmenters meet. Raises CannotRun for a
+        classifier that it cannot train.
+        """
+        raise NotImplementedError
+
+    def prior(self, train: FeatureSet) -> Tensor:
+        """The label distribution that `network` meets: (K,) float64, sums to 1."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
 class Classifier(Component):
     """Learns from features, real and synthetic, and gives log-scores."""
 
@@ -227,7 +268,12 @@ class NeuralClassifier(Classifier):
     batch: int = param(64, "rows in a step", ge=2)
     lr: float = param(1e-4, "Adam's learning rate", gt=0)
     loss: Loss = param("ce", "ce: cross-entropy; balanced-softmax: with log prior added to the logits")
-    batch_norm: Literal["frozen", "train"] = param("frozen", "keep batch norm's running statistics, or update them")
+    batch_norm: BatchNorm = param("frozen", "running statistics of batch norm: kept; updated; refresh: they alone")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """A network, which a joint trainer may train."""
+        return frozenset({"network"})
 
     @property
     def corrects_prior(self) -> bool:
@@ -238,15 +284,22 @@ class NeuralClassifier(Classifier):
         """The network before training, (B, *shape) -> logits (B, K); the harness seeds its initialisation."""
         raise NotImplementedError
 
+    def network(self, train: FeatureSet, ctx: Context) -> nn.Module:
+        """The network before training, on the context's device; where it needs measures of the features, with them."""
+        return self.build(train.space).to(ctx.device)
+
     def fit(self, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> Predictor:
         """Build, train for the step budget on the shared stream, and predict with the last step's weights."""
-        return self.fit_network(self.build(train.space).to(ctx.device), train, ctx)
+        return self.fit_network(self.network(train, ctx), train, ctx)
 
     def fit_network(self, network: nn.Module, train: FeatureSet, ctx: Context) -> Predictor:
         """Train a built network, on the context's device, for the step budget."""
         from benchfw import training
 
         batches = training.stream(train, steps=self.steps, batch=self.batch, seed=ctx.seed)
+        if self.batch_norm == "refresh":
+            training.refresh(network, batches, steps=self.steps, ctx=ctx)
+            return training.predictor(network)
         loss = training.loss_named(self.loss, train.prior)
         frozen = self.batch_norm == "frozen"
         training.fit(network, batches, steps=self.steps, lr=self.lr, loss=loss, ctx=ctx, frozen_batch_norm=frozen)

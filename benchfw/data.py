@@ -6,10 +6,9 @@ Importing this module loads no torch.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -36,13 +35,14 @@ SYNTHETIC_BLOCK = 4096  # labels that a synthesizer is asked for at once; it dec
 class ImageSet:
     """Images with labels: a view of N samples on a pool of images, so that taking a part copies no pixel.
 
-    images: the pool, (P, C, H, W) uint8, possibly memory-mapped. labels: (N,) int64. groups: (N,) int64, samples that
-    must not be separated by a split, e.g. the patient; or None. ids: (N,) int64, each sample's number in its data set;
-    given by `ImageDataset` when None. index: (N,) int64, each sample's row in the pool; None is 0..N-1.
+    pool: the images that all parts share, (P, C, H, W) uint8, possibly memory-mapped; the samples' own images are what
+    `rows` gives. labels: (N,) int64. groups: (N,) int64, samples that must not be separated by a split, e.g. the
+    patient; or None. ids: (N,) int64, each sample's number in its data set; given by `ImageDataset` when None.
+    index: (N,) int64, each sample's row in the pool; None is 0..N-1.
     Raises DataError when shapes or dtypes disagree.
     """
 
-    images: Tensor
+    pool: Tensor
     labels: Tensor
     groups: Tensor | None = None
     ids: Tensor | None = None
@@ -51,10 +51,10 @@ class ImageSet:
     def __post_init__(self) -> None:
         import torch
 
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            found = f"{self.images.dtype} {tuple(self.images.shape)}"
+        if self.pool.dtype != torch.uint8 or self.pool.ndim != 4:
+            found = f"{self.pool.dtype} {tuple(self.pool.shape)}"
             raise DataError(f"images: wants uint8 (N, C, H, W), found {found}")
-        size = len(self.images) if self.index is None else len(self.index)
+        size = len(self.pool) if self.index is None else len(self.index)
         for name, values in (("labels", self.labels), ("groups", self.groups), ("ids", self.ids)):
             if values is not None and (values.dtype != torch.int64 or values.shape != (size,)):
                 raise DataError(f"{name}: wants int64 ({size},), found {values.dtype} {tuple(values.shape)}")
@@ -63,14 +63,19 @@ class ImageSet:
         return len(self.labels)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return self.image_shape
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        channels, height, width = self.images.shape[1:]
+        channels, height, width = self.pool.shape[1:]
         return channels, height, width
 
     def rows(self, index: Tensor) -> Tensor:
         """The images at these positions. index: (B,) int64 -> (B, C, H, W) uint8."""
-        return self.images[index if self.index is None else self.index[index]]
+        return self.pool[index if self.index is None else self.index[index]]
 
     def take(self, index: Tensor) -> ImageSet:
         """The samples at these positions, as a view on the same pool. index: (N',) int64."""
@@ -81,71 +86,6 @@ class ImageSet:
             ids=None if self.ids is None else self.ids[index],
             index=index if self.index is None else self.index[index],
         )
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a data set comes from. licence: its name, or "not stated". origin: a citation or an address."""
-
-    licence: str = "not stated"
-    origin: str = "not stated"
-
-
-@dataclass(frozen=True, eq=False)
-class ImageDataset:
-    """A data set as its plugin hands it over, before any split or imbalance of the harness.
-
-    train: the samples to train on. val, test: the data set's own parts, or None: then the harness makes them.
-    class_names: K names, in the order of the labels. The samples get ids 0.. through train, val and test.
-    Raises DataError when a label is outside 0..K-1, the parts differ in image shape, or two classes share a name.
-    """
-
-    train: ImageSet
-    class_names: tuple[str, ...]
-    val: ImageSet | None = None
-    test: ImageSet | None = None
-    source: Source = field(default_factory=Source)
-
-    def __post_init__(self) -> None:
-        import torch
-
-        if len(set(self.class_names)) < len(self.class_names):
-            raise DataError(
-                f"class_names: wants {len(self.class_names)} different names, found {list(self.class_names)}"
-            )
-        start = 0
-        for name in ("train", "val", "test"):
-            part = getattr(self, name)
-            if part is None:
-                continue
-            if part.image_shape != self.train.image_shape:
-                raise DataError(
-                    f"{name}: wants images of shape {self.train.image_shape} like train, found {part.image_shape}"
-                )
-            _check_labels(name, part.labels, self.n_classes)
-            object.__setattr__(self, name, replace(part, ids=torch.arange(start, start + len(part))))
-            start += len(part)
-
-    @property
-    def n_classes(self) -> int:
-        """K."""
-        return len(self.class_names)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over the decoded pixels and labels of all parts: equal data, equal fingerprint."""
-        import torch
-
-        digest = hashlib.sha256()
-        for part in (self.train, self.val, self.test):
-            if part is None:
-                digest.update(b"none")
-                continue
-            digest.update(str((len(part), part.image_shape)).encode())
-            digest.update(part.labels.numpy().tobytes())
-            for block in torch.arange(len(part)).split(4096):
-                digest.update(part.rows(block).contiguous().numpy().data)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,18 +151,20 @@ class FeatureSet:
     """Features with labels: a view of N real rows on a pool, and for training possibly a synthesis beside them.
 
     values: the pool, (P, *shape) float32, possibly memory-mapped. labels: (N,) int64. ids: (N,) int64, the samples'
-    numbers in their data set. index: (N,) int64, each sample's row in the pool; None is 0..N-1. device: where `rows`,
-    `draw` and `of_class` put what they return ("cpu", "cuda", ...).
+    numbers in their data set; 0..N-1 when None. index: (N,) int64, each sample's row in the pool; None is 0..N-1.
+    device: where `rows`, `draw` and `of_class` put what they return ("cpu", "cuda", ...). groups: (N,) int64, samples
+    that must not be separated by a split, e.g. the patient; or None.
     Raises PluginError when the columns do not belong together or to the space, DataError for labels outside 0..K-1.
     """
 
     space: FeatureSpace
     values: Tensor
     labels: Tensor
-    ids: Tensor
+    ids: Tensor = None  # type: ignore[assignment]  # 0..N-1 as soon as it is made
     index: Tensor | None = None
     device: torch.device | str = "cpu"
     synthesis: Synthesis | None = None
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
         import torch
@@ -233,12 +175,14 @@ class FeatureSet:
         if self.values.dtype != torch.float32:
             raise PluginError(f"feature values: wants float32, found {self.values.dtype}")
         size = len(self.values) if self.index is None else len(self.index)
-        for name, column in (("labels", self.labels), ("ids", self.ids)):
-            if column.dtype != torch.int64 or column.shape != (size,):
+        if self.ids is None:
+            object.__setattr__(self, "ids", torch.arange(size))  # type: ignore[unreachable]  # not given
+        for name, column in (("labels", self.labels), ("ids", self.ids), ("groups", self.groups)):
+            if column is not None and (column.dtype != torch.int64 or column.shape != (size,)):
                 raise PluginError(
                     f"features: {name}: wants int64 ({size},), found {column.dtype} {tuple(column.shape)}"
                 )
-        _check_labels("features", self.labels, self.space.n_classes)
+        check_labels("features", self.labels, self.space.n_classes)
 
     def __len__(self) -> int:
         """N, real rows only."""
@@ -251,7 +195,13 @@ class FeatureSet:
             labels=self.labels[index],
             ids=self.ids[index],
             index=index if self.index is None else self.index[index],
+            groups=None if self.groups is None else self.groups[index],
         )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row: (D,) or (C, H, W)."""
+        return self.space.shape
 
     def counts(self) -> Tensor:
         """(K,) int64: real rows of each class."""
@@ -382,6 +332,7 @@ def target_counts(counts: Tensor, fill: float) -> Tensor:
     return counts + (fill * deficit.double()).round().long()
 
 
-def _check_labels(where: str, labels: Tensor, n_classes: int) -> None:
+def check_labels(where: str, labels: Tensor, n_classes: int) -> None:
+    """Raise DataError for labels outside 0..K-1. labels: (N,) int64."""
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < n_classes:
         raise DataError(f"{where}: wants labels in 0..{n_classes - 1}, found {int(labels.min())}..{int(labels.max())}")

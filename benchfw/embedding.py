@@ -1,8 +1,11 @@
-"""The embed stage: split, train the extractor, and write the features of the three parts; or read them back."""
+"""The embed stage: split, train the extractor, and write the features of the three parts; or read them back.
+
+Features that the data set brings are only split.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,14 +16,16 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchfw.components import Component, Dataset, Extractor, NeuralExtractor, label
+from benchfw.components import Component, Dataset, Extractor, Given, NeuralExtractor, label
 from benchfw.context import Context
-from benchfw.data import FeatureSet, FeatureSpace, ImageDataset, ImageSet
+from benchfw.data import FeatureSet, FeatureSpace, ImageSet
+from benchfw.dataset import FeatureDataset, ImageDataset, LabelledDataset, Samples
 from benchfw.errors import BenchfwError, DataError, PluginError
 from benchfw.keys import contents
+from benchfw.machine import resident
 from benchfw.place import Place, context, facts_of, save_tensors
 from benchfw.seeding import isolated, seed_for
-from benchfw.splits import Splits, split
+from benchfw.splits import Splits, repeated, split
 from benchfw.store import as_bytes, read_json, write_atomically
 from benchfw.training import EMBEDDING_BATCH
 
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from benchfw.plan import Cell
 
 PARTS = ("train", "val", "test")
+PROBED = 7  # rows that are computed again, in a batch of their own
+ROUNDING = 1e-3  # of the largest number: kernels for other batch sizes differ by less, batch statistics by more
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +51,9 @@ class Embedding:
 
 
 def embed(cell: Cell, key: str, place: Place) -> Embedding:
-    """The features of one split; from the cache, or made, written and read back."""
+    """The features of one split: as the data set brings them, or from the cache, or made, written and read back."""
+    if isinstance(cell.extractor, Given):
+        return _given_embedding(cell, place)
     return place.cache.get(
         "embed",
         key,
@@ -60,25 +69,58 @@ def _read_embedding(found: Path, cell: Cell, place: Place) -> Embedding:
     return Embedding(parts["train"], parts.get("val"), parts["test"], facts)
 
 
+def _given_embedding(cell: Cell, place: Place) -> Embedding:
+    start = perf_counter()
+    dataset = _loaded(cell, place)
+    if not isinstance(dataset, FeatureDataset):
+        raise PluginError(f"dataset {label(cell.dataset)}: gives features, but loads {type(dataset).__name__}")
+    splits, ctx = _split(cell, dataset), context(cell, "extractor", place)
+    parts = {part: _compact(samples, place.device) for part, samples in _made(splits).items()}
+    facts = _facts(dataset, splits, ctx) | {"shape": list(dataset.train.shape)} | facts_of(ctx, start)
+    return Embedding(parts["train"], parts.get("val"), parts["test"], facts)
+
+
+def _compact(features: FeatureSet, device: torch.device) -> FeatureSet:
+    """The same rows on a pool of their own, so that a part holds no row of another, on the device."""
+    values = torch.cat(list(features.blocks())) if len(features) else features.values[:0]
+    return replace(features, values=resident(values, device), index=None, device=device)
+
+
+def _made(splits: Splits[Samples]) -> dict[str, Samples]:
+    return {part: samples for part in PARTS if (samples := getattr(splits, part)) is not None}
+
+
+def _facts(dataset: LabelledDataset[Samples], splits: Splits[Samples], ctx: Context) -> dict[str, Any]:
+    """What the split says of itself; warns of test samples that are in the training part too."""
+    again = repeated(splits.test, splits.train)
+    if again:
+        total = len(splits.test)
+        ctx.warn(f"{again} of {total} test samples equal a training sample to the last number; remove them on one side")
+    return {
+        "class_names": list(dataset.class_names),
+        "counts": splits.train.labels.bincount(minlength=dataset.n_classes).tolist(),
+        "data": {"fingerprint": dataset.fingerprint, **asdict(dataset.source)},
+        "parts": list(_made(splits)),
+    }
+
+
 def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
     dataset = _loaded(cell, place)
+    if not isinstance(dataset, ImageDataset):
+        raise PluginError(f"dataset {label(cell.dataset)}: loads features, but does not say so in `gives`")
     splits = _split(cell, dataset)
     ctx = context(cell, "extractor", place)
     start = perf_counter()
     with isolated(ctx.seed):
         body, state = _extractor(cell.extractor, splits, dataset.n_classes, ctx)
-        made = {part: samples for part in PARTS if (samples := getattr(splits, part)) is not None}
+        made = _made(splits)
 
         def write(path: Path) -> None:
             shapes = {part: _write_part(path, part, samples, body, cell) for part, samples in made.items()}
             if state is not None:
                 save_tensors(state, path / "network.safetensors")
-            facts = {
-                "class_names": list(dataset.class_names),
-                "counts": splits.train.labels.bincount(minlength=dataset.n_classes).tolist(),
-                "data": {"fingerprint": dataset.fingerprint, **asdict(dataset.source)},
+            facts = _facts(dataset, splits, ctx) | {
                 "image_shape": list(splits.train.image_shape),
-                "parts": list(made),
                 "shape": list(shapes["train"]),
             }
             write_atomically(path / "stage.json", as_bytes(facts | facts_of(ctx, start)))
@@ -86,7 +128,7 @@ def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
         return place.cache.put("embed", key, write)
 
 
-def _loaded(cell: Cell, place: Place) -> ImageDataset:
+def _loaded(cell: Cell, place: Place) -> ImageDataset | FeatureDataset:
     loaded = _load_once(cell.dataset, contents(cell.dataset.files(place.downloads)), place.downloads, place.device)
     if isinstance(loaded, BenchfwError):
         raise loaded
@@ -101,7 +143,7 @@ def forget() -> None:
 @lru_cache(maxsize=1)
 def _load_once(
     dataset: Dataset, _files: tuple[tuple[str, str], ...], downloads: Path, device: torch.device
-) -> ImageDataset | BenchfwError:
+) -> ImageDataset | FeatureDataset | BenchfwError:
     """The data set, or why it cannot be loaded, so that no other cell of this process tries in vain."""
     ctx = Context(seed_for(0, "dataset", dataset.name), device, downloads)
     try:
@@ -111,7 +153,7 @@ def _load_once(
         return error
 
 
-def _split(cell: Cell, dataset: ImageDataset) -> Splits:
+def _split(cell: Cell, dataset: LabelledDataset[Samples]) -> Splits[Samples]:
     experiment = cell.experiment
     return split(
         dataset,
@@ -124,15 +166,23 @@ def _split(cell: Cell, dataset: ImageDataset) -> Splits:
 
 
 def _extractor(
-    extractor: Extractor | NeuralExtractor, splits: Splits, n_classes: int, ctx: Context
+    extractor: Extractor | NeuralExtractor, splits: Splits[ImageSet], n_classes: int, ctx: Context
 ) -> tuple[Callable[[Tensor], Tensor], dict[str, Tensor] | None]:
     """The function images (B, C, H, W) uint8 -> features, and the trained network's state, or None without one."""
     if isinstance(extractor, Extractor):
         return lambda images: extractor.embed(images.to(ctx.device), ctx), None
     network = extractor.build(splits.train.image_shape, n_classes).to(ctx.device)
-    extractor.fit(network, splits.train, splits.val, ctx)
+    extractor.fit(network, _near(splits.train, ctx.device), splits.val, ctx)
     network.eval()
     return lambda images: network.body(images.to(ctx.device)), network.state_dict()
+
+
+def _near(images: ImageSet, device: torch.device) -> ImageSet:
+    """The same samples with their images, and no others, in the GPU's memory where they fit; else as they are."""
+    if device.type != "cuda":
+        return images
+    own = replace(images, pool=images.rows(torch.arange(len(images))), index=None)
+    return replace(own, pool=resident(own.pool, device))
 
 
 def _write_part(
@@ -141,17 +191,27 @@ def _write_part(
     """Write the features of one part as .npy, block by block, with its labels and ids beside; returns their shape."""
     ids = torch.arange(len(samples)) if samples.ids is None else samples.ids
     np.savez(path / f"{part}.npz", labels=samples.labels.numpy(), ids=ids.numpy())
-    shape: tuple[int, ...] = ()
+    first = torch.empty(0)  # features of the first images, as they were made among others
     with (path / f"{part}.npy").open("wb") as file:
         for index in torch.arange(len(samples)).split(EMBEDDING_BATCH):
             block = _features(body, samples.rows(index))
             _check_features(block, ids[index], cell.extractor)
-            if not shape:
-                shape = tuple(block.shape[1:])
-                header = {"descr": "<f4", "fortran_order": False, "shape": (len(samples), *shape)}
+            if not len(first):
+                first = block[:PROBED].clone()
+                header = {"descr": "<f4", "fortran_order": False, "shape": (len(samples), *first.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(block.contiguous().numpy().data)
-    return shape
+    if not alike(first, _features(body, samples.rows(torch.arange(len(first))))):
+        raise PluginError(
+            f"extractor {label(cell.extractor)}: the features of an image change with the other images of its batch, "
+            "or by chance; wants batch norm and dropout in evaluation mode"
+        )
+    return tuple(first.shape[1:])
+
+
+def alike(rows: Tensor, again: Tensor) -> bool:
+    """Whether the second look at the same rows gave the same numbers, but for rounding. rows, again: (B, ...)."""
+    return rows.shape == again.shape and bool((rows - again).abs().max() <= ROUNDING * rows.abs().max().clamp(min=1))
 
 
 def _features(body: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -191,4 +251,4 @@ def _read_part(found: Path, part: str, space: FeatureSpace, device: torch.device
     values = np.load(found / f"{part}.npy", mmap_mode="c", allow_pickle=False)
     with np.load(found / f"{part}.npz", allow_pickle=False) as samples:
         labels, ids = torch.from_numpy(samples["labels"]), torch.from_numpy(samples["ids"])
-    return FeatureSet(space, torch.from_numpy(values), labels, ids, device=device)
+    return FeatureSet(space, resident(torch.from_numpy(values), device), labels, ids, device=device)

@@ -44,6 +44,8 @@ class Experiment:
     test_fraction: float = setting(0.2, "held-out part, where a data set has no test part of its own", gt=0, lt=1)
     val_fraction: float = setting(0.1, "validation part of the imbalanced training set; 0 is none", ge=0, lt=1)
     threads: int = setting(1, "threads of a cell; results depend on it", ge=1)
+    precision: Literal["auto", "float32", "bf16"] = setting("auto", "of training steps; auto: bf16 on CUDA")
+    deterministic: bool = setting(False, "refuse operations that give other bits each time; slower on a GPU")
     adapt: Literal["none", "pool", "flatten"] = setting("none", "how maps become vectors for vector-only classifiers")
     metric: str = setting("balanced_accuracy", "the metric that the summary speaks of")
     many_over: int = setting(100, "classes with more training samples are `many`", ge=0)

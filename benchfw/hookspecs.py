@@ -27,7 +27,7 @@ def register_extractors(register: Register) -> None:
 
 @hookspec
 def register_augmenters(register: Register) -> None:
-    """Register augmenters: subclasses of Synthesizer or Selector."""
+    """Register augmenters: subclasses of Synthesizer, Selector or JointTrainer."""
 
 
 @hookspec

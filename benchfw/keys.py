@@ -19,7 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from benchfw.components import Synthesizer
-from benchfw.machine import device_class, installed_version
+from benchfw.machine import device_class, installed_version, precision_on
 from benchfw.plan import Cell, dump
 from benchfw.seeding import stage_seed
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from benchfw.components import Component, Dataset
 
 PROTOCOL = (  # the core's modules whose code decides numbers
-    *("errors", "data", "context", "seeding", "imbalance", "splits", "training", "metrics", "components", "hookspecs"),
-    *("place", "embedding", "cell"),
+    *("errors", "data", "dataset", "context", "seeding", "imbalance", "splits", "training", "metrics"),
+    *("components", "hookspecs", "place", "embedding", "cell"),
 )
 FORMAT = 1
 
@@ -72,6 +72,8 @@ def keys_of(cell: Cell, device: torch.device, downloads: Path) -> Keys:
         "numpy": installed_version("numpy"),
         "scikit-learn": installed_version("scikit-learn"),
         "threads": experiment.threads,
+        "precision": precision_on(device, experiment.precision),
+        "deterministic": experiment.deterministic,
         "device": device_class(device),
         "protocol": _digest(tuple(f"benchfw.{name}" for name in PROTOCOL)),
     }
@@ -97,8 +99,9 @@ def _seeds(cell: Cell, *stages: str) -> list[int]:
 
 def _key(stage: str, component: Component, *upstream: object) -> str:
     package = type(component).__module__.partition(".")[0]
+    own = () if package == "benchfw" else (package,)  # the core's own code is in the key of the data already
     versions = {name: installed_version(name) for name in component.libraries}
-    content = [FORMAT, stage, dump(component), _digest((package,)), versions, *upstream]
+    content = [FORMAT, stage, dump(component), _digest(own), versions, *upstream]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

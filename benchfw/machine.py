@@ -6,7 +6,7 @@ import os
 import platform
 import resource
 import subprocess
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from benchfw.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
+    from torch import Tensor
 
 RECORDED = ("benchfw", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pydantic", "pluggy", "safetensors")
 
@@ -38,6 +41,39 @@ def device_named(name: str) -> torch.device:
         return torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"--device {name}: wants auto, cpu, cuda, cuda:1 or mps") from error
+
+
+def precision_on(device: torch.device, wanted: str) -> str:
+    """The arithmetic of training steps, float32 or bf16: `auto` is bf16 on CUDA, else float32."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if device.type == "cuda" else "float32"
+
+
+@contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """While it lasts, make torch refuse operations that may give other bits in each run; nothing when not wanted."""
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's matrix products are refused
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.deterministic = before[1]
+
+
+def resident(values: Tensor, device: torch.device) -> Tensor:
+    """The same numbers in the GPU's memory, where they take at most half of what is free there; else as they are."""
+    import torch
+
+    if device.type != "cuda" or values.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+        return values
+    return values.to(device)
 
 
 @cache

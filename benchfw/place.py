@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import save
 
 from benchfw.context import Context
+from benchfw.machine import precision_on
 from benchfw.seeding import stage_seed
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Place:
 def context(cell: Cell, stage: str, place: Place) -> Context:
     """What the harness lends to one stage of a cell, with the stage's seed."""
     seed = stage_seed(cell.experiment.seed, stage, cell.seed_axes)
-    return Context(seed, place.device, place.downloads, lambda done, total: place.listen(stage, done, total))
+    precision = precision_on(place.device, cell.experiment.precision)
+    return Context(seed, place.device, place.downloads, lambda done, total: place.listen(stage, done, total), precision)
 
 
 def facts_of(ctx: Context, start: float) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any, TypeVar
 
 from benchfw.components import (
@@ -15,6 +14,8 @@ from benchfw.components import (
     Component,
     Dataset,
     Extractor,
+    Given,
+    JointTrainer,
     NeuralExtractor,
     Selector,
     Synthesizer,
@@ -22,7 +23,7 @@ from benchfw.components import (
     parameters,
 )
 from benchfw.errors import UsageError, did_you_mean
-from benchfw.experiment import AXES, REFERENCES, Experiment
+from benchfw.experiment import REFERENCES, Experiment
 from benchfw.imbalance import Imbalance
 from benchfw.registry import KINDS, Registry
 from benchfw.settings import configure, parse_named
@@ -37,7 +38,7 @@ class Cell:
     dataset: Dataset
     imbalance: Imbalance
     extractor: Extractor | NeuralExtractor
-    augmenter: Synthesizer | Selector
+    augmenter: Synthesizer | Selector | JointTrainer
     classifier: Classifier
     repetition: int
     experiment: Experiment
@@ -61,7 +62,7 @@ class Cell:
 
     def misfit(self) -> str | None:
         """Why it cannot run, as far as the components alone tell; None when it fits."""
-        given = self.dataset.gives | self.extractor.gives | self.augmenter.gives
+        given = frozenset().union(*(getattr(self, kind).gives for kind in KINDS))
         if self.experiment.val_fraction > 0:
             given |= {"validation"}
         for kind in KINDS:
@@ -87,29 +88,33 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
     Raises UsageError for unknown names and parameters, empty axes, settings of components that are on no axis,
     `many_over` below `few_under`, and two variants that are the same.
     """
-    for axis in AXES:
-        if not getattr(experiment, axis):
-            raise UsageError(f"experiment {experiment.name}: {axis} is empty; wants at least one")
     _check_bounds(experiment)
     imbalances = _imbalances(experiment)
     axes = {kind: _components(experiment, kind, registry) for kind in KINDS}
+    if axes["dataset"] and not any(map(_has_images, axes["dataset"])):
+        axes["extractor"] = [Given()]
+    for axis, values in {"imbalance": imbalances, **axes}.items():
+        if not values:
+            raise UsageError(f"experiment {experiment.name}: {axis}s is empty; wants at least one")
     if experiment.references:
         axes["augmenter"] = _with_references(axes["augmenter"], experiment, registry)
     _check_settings(experiment, axes)
     labels: dict[str, Any] = {f"{kind}s": tuple(map(label, axes[kind])) for kind in KINDS}
     experiment = dataclasses.replace(experiment, imbalances=tuple(map(str, imbalances)), set=(), **labels)
-    order = product(
-        axes["dataset"],
-        imbalances,
-        range(experiment.repetitions),
-        axes["extractor"],
-        axes["augmenter"],
-        axes["classifier"],
-    )
     return [
         Cell(dataset, imbalance, extractor, augmenter, classifier, repetition, experiment)
-        for dataset, imbalance, repetition, extractor, augmenter, classifier in order
+        for dataset in axes["dataset"]
+        for imbalance in imbalances
+        for repetition in range(experiment.repetitions)
+        for extractor in (axes["extractor"] if _has_images(dataset) else [Given()])
+        for augmenter in axes["augmenter"]
+        for classifier in axes["classifier"]
     ]
+
+
+def _has_images(dataset: Dataset) -> bool:
+    """Whether an extractor makes its features; else it brings them."""
+    return "features" not in dataset.gives
 
 
 def _imbalances(experiment: Experiment) -> tuple[Imbalance, ...]:

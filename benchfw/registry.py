@@ -17,6 +17,8 @@ from benchfw.components import (
     Component,
     Dataset,
     Extractor,
+    Given,
+    JointTrainer,
     NeuralExtractor,
     Selector,
     Synthesizer,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 ROLES: dict[str, tuple[type[Component], ...]] = {
     "dataset": (Dataset,),
     "extractor": (Extractor, NeuralExtractor),
-    "augmenter": (Synthesizer, Selector),
+    "augmenter": (Synthesizer, Selector, JointTrainer),
     "classifier": (Classifier,),
 }
 KINDS = tuple(ROLES)
@@ -63,6 +65,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, list[Registered]]] = {kind: defaultdict(list) for kind in KINDS}
+        self._found["extractor"][Given.name].append(Registered(Given, "benchfw"))
         self.broken: list[Broken] = []
 
     def add(self, plugin: ModuleType, distribution: str) -> None:
@@ -139,7 +142,8 @@ def _register(manager: pluggy.PluginManager, plugin: ModuleType) -> None:
 
 def _check(component: type[Component], kind: str) -> None:
     roles = ROLES[kind]
-    wanted = " or ".join(role.__name__ for role in roles)
+    *first, last = (role.__name__ for role in roles)
+    wanted = " or ".join([", ".join(first), last] if first else [last])
     if not (isinstance(component, type) and issubclass(component, roles)):
         raise PluginError(f"register_{kind}s: wants a subclass of {wanted}, found {component!r}")
     where = f"{kind} {component.__name__}"

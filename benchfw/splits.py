@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
+from benchfw.dataset import LabelledDataset, Samples
 from benchfw.errors import DataError, PluginError
 from benchfw.seeding import stage_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
-    from benchfw.data import ImageDataset, ImageSet
+    from benchfw.data import FeatureSet, ImageSet
     from benchfw.imbalance import Imbalance
+
+DIGEST_BLOCK = 256  # samples that are looked at together
 
 
 @dataclass(frozen=True, eq=False)
-class Splits:
+class Splits(Generic[Samples]):
     """The three disjoint parts that a cell works on. val is None where nothing is held out for validation."""
 
-    train: ImageSet
-    val: ImageSet | None
-    test: ImageSet
+    train: Samples
+    val: Samples | None
+    test: Samples
 
 
 def split(
-    dataset: ImageDataset,
+    dataset: LabelledDataset[Samples],
     imbalance: Imbalance,
     *,
     test_fraction: float,
     val_fraction: float,
     seed: int,
     axes: Mapping[str, object],
-) -> Splits:
+) -> Splits[Samples]:
     """Split a data set for one repetition.
 
     The data set's own test part is used, else a stratified, group-aware `test_fraction`, which depends on the data set
@@ -58,7 +62,7 @@ def split(
     return Splits(train, val, test)
 
 
-def hold_out(samples: ImageSet, fraction: float, *, seed: int, part: str) -> tuple[ImageSet, ImageSet]:
+def hold_out(samples: Samples, fraction: float, *, seed: int, part: str) -> tuple[Samples, Samples]:
     """Hold out a stratified `fraction`, in (0, 1), of the samples: (the rest, the held-out part).
 
     Without groups, each class gives round(fraction * n_c), at least 1 where it has 2, and keeps at least 1. With
@@ -100,7 +104,7 @@ def _stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:
     return torch.cat(held).sort().values
 
 
-def _whole_groups(samples: ImageSet, fraction: float, seed: int) -> Tensor:
+def _whole_groups(samples: ImageSet | FeatureSet, fraction: float, seed: int) -> Tensor:
     import torch
 
     assert samples.groups is not None
@@ -136,7 +140,21 @@ def _chosen(sizes: Tensor, order: Tensor, fraction: float) -> Tensor:
     return torch.tensor(chosen, dtype=torch.int64)
 
 
-def _check_classes(train: ImageSet, dataset: ImageDataset) -> None:
+def repeated(held: ImageSet | FeatureSet, train: ImageSet | FeatureSet) -> int:
+    """How many of the held-out samples are, to the last number, also in the training part."""
+    known = set(_digests(train))
+    return sum(digest in known for digest in _digests(held))
+
+
+def _digests(samples: ImageSet | FeatureSet) -> Iterator[bytes]:
+    import torch
+
+    for block in torch.arange(len(samples)).split(DIGEST_BLOCK):
+        for row in samples.rows(block).contiguous().cpu().numpy():
+            yield hashlib.blake2b(row.data, digest_size=16).digest()
+
+
+def _check_classes(train: ImageSet | FeatureSet, dataset: LabelledDataset[Samples]) -> None:
     counts = train.labels.bincount(minlength=dataset.n_classes).tolist()
     for c, count in enumerate(counts):
         if count == 0:
@@ -145,7 +163,7 @@ def _check_classes(train: ImageSet, dataset: ImageDataset) -> None:
             )
 
 
-def _check_disjoint(*parts: ImageSet | None) -> None:
+def _check_disjoint(*parts: ImageSet | FeatureSet | None) -> None:
     _check_groups(*parts)
     seen: set[int] = set()
     for part in parts:
@@ -155,7 +173,7 @@ def _check_disjoint(*parts: ImageSet | None) -> None:
         seen |= ids
 
 
-def _check_groups(*parts: ImageSet | None) -> None:
+def _check_groups(*parts: ImageSet | FeatureSet | None) -> None:
     """Raise DataError where a group, e.g. a patient, is in two parts; only parts of the data set's own can be so."""
     seen: set[int] = set()
     shared: set[int] = set()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchfw.errors import DataError
+from benchfw.errors import CannotRun, DataError
 from benchfw.seeding import seed_for
 
 if TYPE_CHECKING:
@@ -102,16 +102,16 @@ def fit(
     loss: logits (B, K), labels (B,) -> scalar. frozen_batch_norm: batch norm uses and keeps its running statistics.
     The loss is logged at 20 steps of the way. Raises DataError when it is no longer finite.
     """
-    network.to(ctx.device).train()
+    _on_device(network, ctx).train()
     if frozen_batch_norm:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+        for module in batch_norms(network):
+            module.eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=lr, fused=ctx.device.type in ("cpu", "cuda"))
     every = max(1, steps // CURVE_POINTS)
     for step, (values, labels) in enumerate(batches, start=1):
         optimiser.zero_grad(set_to_none=True)
-        error = loss(network(values), labels)
+        with ctx.autocast():
+            error = loss(network(values), labels)
         error.backward()
         optimiser.step()
         if step % every == 0 or step == steps:
@@ -120,6 +120,32 @@ def fit(
             ctx.log(step=step, loss=error.item())
         ctx.progress(step, steps)
     network.eval()
+
+
+def refresh(network: nn.Module, batches: Iterable[Batch], *, steps: int, ctx: Context) -> None:
+    """Let batch norm see the batches and update its running statistics; no weight changes.
+
+    Raises CannotRun for a network without batch norm.
+    """
+    if not batch_norms(network):
+        raise CannotRun("batch_norm=refresh: the network has no batch norm, so there is nothing to refresh")
+    _on_device(network, ctx).train()
+    with torch.no_grad():
+        for step, (values, _) in enumerate(batches, start=1):
+            network(values)
+            ctx.progress(step, steps)
+    network.eval()
+
+
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """The batch norm layers of a network."""
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def _on_device(network: nn.Module, ctx: Context) -> nn.Module:
+    """The network on the context's device; on CUDA with channels last, which its convolutions in bf16 want."""
+    network.to(ctx.device)
+    return network.to(memory_format=torch.channels_last) if ctx.device.type == "cuda" else network
 
 
 def predictor(network: nn.Module) -> Predictor:

@@ -242,7 +242,7 @@ def test_features_with_a_label_outside_the_classes_are_refused(label, found):
 def test_images_taken_twice_share_the_pool_and_keep_all_columns_together():
     whole = images(groups=LABELS + 10, ids=torch.arange(6) + 100)
     part = whole.take(torch.tensor([5, 2, 0])).take(torch.tensor([2, 0]))
-    assert part.images.data_ptr() == whole.images.data_ptr()
+    assert part.pool.data_ptr() == whole.pool.data_ptr()
     assert part.rows(torch.arange(2))[:, 0, 0, 0].tolist() == [0, 5]
     assert (part.labels.tolist(), part.groups.tolist(), part.ids.tolist()) == ([2, 0], [12, 10], [100, 105])
     assert (len(part), part.image_shape) == (2, (1, 2, 2))
@@ -251,8 +251,8 @@ def test_images_taken_twice_share_the_pool_and_keep_all_columns_together():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": torch.zeros(6, 1, 2, 2)}, "images: wants uint8 (N, C, H, W), found torch.float32 (6, 1, 2, 2)"),
-        ({"images": torch.zeros(6, 2, 2).byte()}, "images: wants uint8 (N, C, H, W), found torch.uint8 (6, 2, 2)"),
+        ({"pool": torch.zeros(6, 1, 2, 2)}, "images: wants uint8 (N, C, H, W), found torch.float32 (6, 1, 2, 2)"),
+        ({"pool": torch.zeros(6, 2, 2).byte()}, "images: wants uint8 (N, C, H, W), found torch.uint8 (6, 2, 2)"),
         ({"labels": LABELS[1:]}, "labels: wants int64 (6,), found torch.int64 (5,)"),
         ({"labels": LABELS.int()}, "labels: wants int64 (6,), found torch.int32 (6,)"),
         ({"groups": LABELS[:, None]}, "groups: wants int64 (6,), found torch.int64 (6, 1)"),
@@ -295,15 +295,15 @@ def test_data_set_whose_parts_disagree_is_refused(parts, names, message):
 def test_fingerprint_is_of_the_decoded_data_however_it_lies_in_memory():
     once = ImageDataset(images(), ("a", "b", "c"))
     order = torch.tensor([3, 5, 0, 1, 2, 4])
-    shuffled = ImageSet(images().images[order.argsort()], LABELS[order.argsort()]).take(order)
-    transposed = ImageSet(images().images.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1), LABELS)
+    shuffled = ImageSet(images().pool[order.argsort()], LABELS[order.argsort()]).take(order)
+    transposed = ImageSet(images().pool.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1), LABELS)
     assert torch.equal(shuffled.labels, LABELS)
     for other in (images(), shuffled, transposed):
         assert ImageDataset(other, ("x", "y", "z")).fingerprint == once.fingerprint
 
 
 def test_fingerprint_changes_with_pixel_label_order_and_part():
-    changed_pixel = images().images.clone()
+    changed_pixel = images().pool.clone()
     changed_pixel[3, 0, 1, 1] += 1
     others = [
         ImageDataset(images(), ("a", "b", "c")),

@@ -212,7 +212,7 @@ def test_a_plugin_with_one_wrong_component_adds_none():
         register(Judge)
 
     registry = Registry()
-    with pytest.raises(PluginError, match=r"^register_augmenters: wants a subclass of Synthesizer or Selector, found "):
+    with pytest.raises(PluginError, match=r"^register_augmenters: wants a subclass of Synthesizer, Selector or "):
         registry.add(plugin(register_augmenters=register_augmenters), "mine")
     assert registry.names("augmenter") == []
 

@@ -214,6 +214,6 @@ def test_each_sample_is_held_out_about_as_often(groups):
     times = torch.zeros(60)
     for seed in range(200):
         _, held = hold_out(samples([40, 20], groups).take(torch.arange(60)), 0.2, seed=seed, part="test")
-        times[held.images.flatten()[held.index].long()] += 1
+        times[held.pool.flatten()[held.index].long()] += 1
     assert times.mean() == pytest.approx(40, abs=0.5)
     assert (times - 40).abs().max() < 24  # a binomial deviation is 5.7

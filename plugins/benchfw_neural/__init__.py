@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from benchfw.data import Predictor
     from benchfw_neural.linear import StandardisedLinear
 
 
@@ -30,14 +29,20 @@ class Head(NeuralClassifier):
     It starts from the layers above the features as the extractor's training left them, so it is the classifier that a
     feature augmenter is meant to improve. Adam takes the same number of steps for every augmenter, and batch norm keeps
     the extractor's running statistics unless `batch_norm=train`. With `steps=0` (preset `unchanged`) it is the head as
-    it was, which has the extractor's own accuracy; it then trains on nothing, so it goes with natural rows only.
+    it was, which has the extractor's own accuracy; it then trains on nothing, so it goes with natural rows only. With
+    the preset `refresh` no weight moves, but batch norm meets the new rows and updates its running statistics.
 
-    The source trains its classifier at a rate of 1e-7 inside the GAN's loop; at that rate Adam hardly moves a weight.
+    The source trains its classifier at a rate of 1e-7, in batches of 40 and with batch norm in training mode (preset
+    `paper`), inside the GAN's loop; at that rate Adam hardly moves a weight, while batch norm's statistics drift.
     """
 
     name = "head"
     source = "warm start as in feature-space GANs: the 2020 capstone report on CheXpert, step 2, classifier"
-    presets = {"unchanged": {"steps": 0}}
+    presets = {
+        "unchanged": {"steps": 0},
+        "refresh": {"batch_norm": "refresh"},
+        "paper": {"lr": 1e-7, "batch": 40, "batch_norm": "train"},
+    }
 
     @property
     def needs(self) -> frozenset[str]:
@@ -78,8 +83,8 @@ class Linear(NeuralClassifier):
 
         return StandardisedLinear(space.size, space.n_classes)
 
-    def fit(self, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> Predictor:
-        """Measure the real training rows first, then train as every neural classifier does."""
+    def network(self, train: FeatureSet, ctx: Context) -> StandardisedLinear:
+        """Build it, and measure the real training rows."""
         network = self.build(train.space).to(ctx.device)
         network.measure(train)
-        return self.fit_network(network, train, ctx)
+        return network
