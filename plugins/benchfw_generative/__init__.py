@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchfw_generative.gaussian import Gaussians
+    from benchfw_generative.noise import NoiseRows
 
 
 @hookimpl
 def register_augmenters(register: Callable[[type], None]) -> None:
     """Register all augmenters of this package."""
     register(ClassGaussian)
+    register(Noise)
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,28 @@ class ClassGaussian(Synthesizer):
         from benchfw_generative.gaussian import Gaussians
 
         return Gaussians(**{name: value.to(ctx.device) for name, value in state.items()})
+
+
+@dataclass(frozen=True)
+class Noise(Synthesizer):
+    """Draw noise that knows nothing of the label: a control that shows what balance alone does.
+
+    Each number is normal, with the mean and the standard deviation that it has over all real training rows, and is cut
+    off at its least training value. The rows of every class come from the same distribution, so a classifier learns
+    from their labels only how often each class is met. What a generator gains beyond this, it gains by its rows.
+    """
+
+    name = "noise"
+    source = "control for generated features: balanced labels on rows without content"
+
+    def fit(self, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> NoiseRows:
+        """Measure the mean, the standard deviation and the least value of each number."""
+        from benchfw_generative.noise import measured
+
+        return measured(train)
+
+    def restore(self, state: Mapping[str, Tensor], train: FeatureSet, ctx: Context) -> NoiseRows:
+        """Make the product again from its stored tensors."""
+        from benchfw_generative.noise import NoiseRows
+
+        return NoiseRows(**{name: value.to(ctx.device) for name, value in state.items()})
