@@ -1,23 +1,43 @@
-"""Data sets: scikit-learn's digits, Fashion-MNIST, and one's own images as an npz file or as class folders."""
+"""Data sets: digits, Fashion-MNIST, CheXpert, MedMNIST, and one's own images or features in files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from benchfw import DataError, Dataset, UsageError, hookimpl, param
+from benchfw import Dataset, hookimpl, param
+from benchfw_datasets.own_files import Csv, Features, ImageFolder, Npz, expanded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from benchfw import Context, ImageDataset
+    from benchfw_datasets.chexpert import Choice
+
+REPORT_CLASSES = "Atelectasis,Cardiomegaly,Consolidation,Edema,Pleural Effusion,No Finding"
+REPORT_CAPS = "5400,5400,2700,9500,13500,3000"
+
+Flag = Literal[
+    "pathmnist",
+    "chestmnist",
+    "dermamnist",
+    "octmnist",
+    "pneumoniamnist",
+    "retinamnist",
+    "breastmnist",
+    "bloodmnist",
+    "tissuemnist",
+    "organamnist",
+    "organcmnist",
+    "organsmnist",
+]
 
 
 @hookimpl
 def register_datasets(register: Callable[[type], None]) -> None:
-    """Register digits, fashion-mnist, image-folder and npz."""
-    for dataset in (Digits, FashionMnist, ImageFolder, Npz):
+    """Register digits, fashion-mnist, chexpert, medmnist, image-folder, csv, npz and features."""
+    for dataset in (Digits, FashionMnist, CheXpert, MedMnist, ImageFolder, Csv, Npz, Features):
         register(dataset)
 
 
@@ -59,7 +79,7 @@ class FashionMnist(Dataset):
         """Train (60000, 1, 28, 28) and test (10000, 1, 28, 28) uint8. Raises DataError when files lack or are wrong."""
         from benchfw_datasets import fashion_mnist
 
-        folder = fashion_mnist.locate(_expanded(self.path), ctx.downloads)
+        folder = fashion_mnist.locate(expanded(self.path), ctx.downloads)
         if folder is None:
             folder = fashion_mnist.fetch(ctx.downloads, ctx)
         return fashion_mnist.read(folder, ctx, licence=self.licence, origin=self.source)
@@ -70,76 +90,95 @@ class FashionMnist(Dataset):
 
 
 @dataclass(frozen=True)
-class ImageFolder(Dataset):
-    """Your own images as files, one folder for each class: root/<class>/*.png, or root/train/<class>, val and test.
+class CheXpert(Dataset):
+    """CheXpert's chest X-rays with one finding each, no patient in two parts; the files are to be got from Stanford.
 
-    Classes are the sorted folder names; files below them are taken in sorted order, hidden ones and other file types
-    are passed over. Pixels are read as stored: transparency is dropped, rotation tags are not applied, an animation
-    gives its first frame, and images of more than 8 bits a channel are refused.
+    An image is used if exactly one of the classes is positive; a blank is negative, `uncertain` says what -1 is. Test
+    and validation part have equal classes and patients of their own, training the report's counts from the others; a
+    class with too few images makes parts smaller, with a warning. Whole images are resized to a square (bilinear, over
+    all pixels that shrink into one) and kept in the download directory, 25 KB each. The report has no test part, so
+    one is added; preset `report` has its 39,500 and 2,400 images alone. The tree's valid.csv is not read: its 234
+    images are too few for six classes. `split_seed` alone decides the parts, so repetitions share them.
     """
 
-    name = "image-folder"
-    source = "the layout of torchvision.datasets.ImageFolder"
-    libraries = ("pillow",)
-    path: str | None = param(None, "the root directory; required")
-    size: int | None = param(None, "resize to size x size, bilinear; none: all must have one size", ge=1)
-    color: Literal["auto", "gray", "rgb"] = param("auto", "auto: gray if every image is stored as gray, else rgb")
+    name = "chexpert"
+    licence = "Stanford University Dataset Research Use Agreement"
+    source = "Irvin et al. 2019, CheXpert, AAAI, arXiv:1901.07031; class counts of the reference method"
+    libraries = ("pandas", "pillow")
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"report": {"val": 0}}
+    root: str | None = param(None, "the folder that holds train.csv, or the one above it; required")
+    classes: str = param(REPORT_CLASSES, "columns of train.csv, separated by commas; their order is that of the labels")
+    uncertain: Literal["zeros", "ones", "ignore"] = param("zeros", "read -1 as 0 or as 1, or drop images that have one")
+    views: Literal["frontal", "all"] = param("frontal", "frontal views only, or lateral ones too")
+    caps: str | None = param(REPORT_CAPS, "most training images, one count or one for each class; none: all")
+    val: int = param(400, "validation images of each class; 0: no part of its own", ge=0)
+    test: int = param(400, "test images of each class; 0: the harness makes the part", ge=0)
+    split_seed: int = param(0, "decides which patients and images are in which part", ge=0)
+    size: int = param(160, "resize to size x size", ge=1)
+    channels: Literal[1, 3] = param(3, "3: the gray values three times, which takes no more memory")
+    broken: Literal["fail", "skip"] = param("fail", "what to do about images that are missing or cannot be decoded")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """A validation part, where it has one."""
+        return frozenset({"validation"} if self.val else ())
 
     def load(self, ctx: Context) -> ImageDataset:
-        """Read it whole, (N, 1 or 3, H, W) uint8. Raises UsageError without `path`, DataError for wrong folders."""
-        from benchfw_datasets import image_folder
+        """Parts of (N, channels, size, size) uint8. Raises UsageError for parameters, DataError for files."""
+        from benchfw import Source
+        from benchfw_datasets import chexpert
 
-        return image_folder.load(_required(self, self.path, "DIR"), size=self.size, color=self.color, ctx=ctx)
+        return chexpert.load(
+            chexpert.tree_at(expanded(self.root)),
+            self._choice(),
+            size=self.size,
+            channels=self.channels,
+            skip_broken=self.broken == "skip",
+            source=Source(self.licence, self.source),
+            ctx=ctx,
+        )
 
     def files(self, downloads: Path) -> Sequence[Path]:
-        """All images below the root, in the order of their paths; raises as `load` does without a directory."""
-        from benchfw_datasets import image_folder
+        """train.csv, and an inventory of the images in use by size and time of change, since they are gigabytes."""
+        from benchfw_datasets import chexpert
 
-        return image_folder.images_below(_required(self, self.path, "DIR"))
+        tree = chexpert.tree_at(expanded(self.root))
+        return chexpert.files(tree, self._choice(), size=self.size, downloads=downloads)
+
+    def _choice(self) -> Choice:
+        from benchfw_datasets import chexpert
+
+        sizes = {"val": self.val, "test": self.test}
+        return chexpert.choice(self.classes, self.uncertain, self.views, self.caps, **sizes, seed=self.split_seed)
 
 
 @dataclass(frozen=True)
-class Npz(Dataset):
-    """Your own images as one npz file with X and y, or a MedMNIST file with its own splits.
+class MedMnist(Dataset):
+    """MedMNIST's 2D sets with one label for each image, with their own three parts; nothing is downloaded.
 
-    X: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, or floats in [0, 1], which become round(255 x). y: (N,) or (N, 1)
-    integers or strings, mapped to 0..K-1 in sorted order. Optional: groups (N,), samples that must not be separated,
-    e.g. the patient; class_names (K,), which sets the classes and their order. MedMNIST: train_images, train_labels,
-    and the same for val and test, which may be missing.
+    The file, e.g. pneumoniamnist.npz or pneumoniamnist_64.npz, is looked for in `path`, if given, else in `medmnist` of
+    the download directory and in ~/.medmnist. It must have the published MD5. chestmnist has 14 labels for each image
+    and is refused.
     """
 
-    name = "npz"
-    source = "Yang et al. 2023 (MedMNIST v2) for the keys of its files"
-    path: str | None = param(None, "the npz file; required")
+    name = "medmnist"
+    licence = "CC BY 4.0"
+    source = "Yang et al. 2023, MedMNIST v2, Scientific Data 10:41; zenodo.org/records/10519652"
+    flag: Flag = param("pneumoniamnist", "which of the sets")
+    size: Literal[28, 64, 128, 224] = param(28, "which of the published sizes")
+    path: str | None = param(None, "the file or its directory; none: look around")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """A validation part."""
+        return frozenset({"validation"})
 
     def load(self, ctx: Context) -> ImageDataset:
-        """Read it whole, (N, C, H, W) uint8. Raises UsageError without `path`, DataError for a wrong file."""
-        from benchfw_datasets import npz
+        """Read it whole, (N, 1 or 3, size, size) uint8. Raises UsageError for chestmnist, DataError for files."""
+        from benchfw_datasets import medmnist
 
-        return npz.load(_required(self, self.path, "FILE"), ctx)
+        return medmnist.load(self.flag, self.size, expanded(self.path), ctx)
 
     def files(self, downloads: Path) -> Sequence[Path]:
-        """The file itself; raises as `load` does without one."""
-        path = _required(self, self.path, "FILE")
-        return (path,) if path.is_file() else ()
-
-
-def _required(dataset: Dataset, path: str | None, kind: Literal["FILE", "DIR"]) -> Path:
-    name, expanded = dataset.name, _expanded(path)
-    setting = f"--set dataset.{name}.path={kind}"
-    if expanded is None:
-        raise UsageError(f"dataset.{name}.path: wants a path, found none; give it with {setting} or {name}@path={kind}")
-    if kind == "FILE" and not expanded.exists():
-        raise DataError(f"{name}: {expanded}: no such file; correct {setting}")
-    if kind == "DIR" and not expanded.is_dir():
-        raise DataError(f"{name}: {expanded}: no such directory; wants <class>/*.png below it; correct {setting}")
-    return expanded
-
-
-def _expanded(path: str | None) -> Path | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # ~user of an unknown user; the path is then reported as missing, as it was typed
-        return Path(path)
+        """None: the MD5 that `load` insists on decides the data, wherever the file is."""
+        return ()

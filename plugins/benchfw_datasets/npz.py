@@ -1,103 +1,68 @@
-"""Labelled images from one npz file: `X` and `y`, or MedMNIST's keys."""
+"""Labelled images from one npz file: two arrays, or MedMNIST's."""
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING, Any, BinaryIO
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from benchfw import DataError, ImageDataset, ImageSet, Source
+from benchfw_datasets import archive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from benchfw import Context
 
-Arrays = dict[str, np.ndarray]
-Labels = list[Any]  # Python integers, or strings
 Parts = dict[str, tuple[str, str]]
 
-PLAIN: Parts = {"train": ("X", "y")}
+PLAIN = ("X", "y")
 MEDMNIST: Parts = {part: (f"{part}_images", f"{part}_labels") for part in ("train", "val", "test")}
 OPTIONAL = ("groups", "class_names")
-BROKEN = (OSError, EOFError, ValueError, RuntimeError, BadZipFile, zlib.error)  # what reading a damaged file raises
 
 
-def load(path: Path, ctx: Context) -> ImageDataset:
-    """The data set in a file. Raises DataError for a file that is missing, damaged or not as documented at `Npz`."""
+def load(path: Path, ctx: Context, *, keys: tuple[str, str] = PLAIN, name: str = "npz") -> ImageDataset:
+    """The data set in a file. Raises DataError for a file that is missing, damaged or not as documented at `Npz`.
+
+    keys: what the arrays of images and labels are called where there are no parts. name: what errors begin with.
+    """
     try:
-        parts, arrays = _read(path, ctx)
-        return _dataset(parts, arrays, Source(origin=path.name))
+        wanted = f"{keys[0]} and {keys[1]}"
+        arrays = archive.read(path, lambda found: _chosen(_parts(found, keys), found), wanted=wanted, ctx=ctx)
+        return _dataset(_parts(list(arrays), keys), arrays, Source(origin=path.name))
     except DataError as error:
-        raise DataError(f"npz: {path}: {error}") from error.__cause__
+        raise DataError(f"{name}: {path}: {error}") from error.__cause__
 
 
-def _read(path: Path, ctx: Context) -> tuple[Parts, Arrays]:
-    try:
-        with path.open("rb") as file:  # opened here, since numpy leaves a file open that turns out to be no zip
-            return _arrays(file, ctx)
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror or error}); wants an npz file") from error
+def _chosen(parts: Parts, found: Sequence[str]) -> list[str]:
+    return [key for pair in parts.values() for key in pair] + [key for key in OPTIONAL if key in found]
 
 
-def _arrays(file: BinaryIO, ctx: Context) -> tuple[Parts, Arrays]:
-    try:
-        archive = np.load(file, allow_pickle=False)
-    except BROKEN as error:
-        raise DataError("is not an npz file, or is cut short; write it with numpy.savez, or copy it again") from error
-    if isinstance(archive, np.ndarray):
-        raise DataError("is a single npy array, wants an npz file with X and y; write it with numpy.savez")
-    parts = _parts(archive.files)
-    keys = [key for pair in parts.values() for key in pair] + [key for key in OPTIONAL if key in archive.files]
-    arrays: Arrays = {}
-    for done, key in enumerate(keys, 1):
-        arrays[key] = _array(archive, key)
-        ctx.progress(done, len(keys))
-    return parts, arrays
-
-
-def _parts(keys: Sequence[str]) -> Parts:
-    layout = MEDMNIST if "train_images" in keys else PLAIN
-    parts = {part: pair for part, pair in layout.items() if part == "train" or set(pair) & set(keys)}
-    missing = [key for pair in parts.values() for key in pair if key not in keys]
+def _parts(found: Sequence[str], keys: tuple[str, str]) -> Parts:
+    layout = MEDMNIST if "train_images" in found and keys == PLAIN else {"train": keys}
+    parts = {part: pair for part, pair in layout.items() if part == "train" or set(pair) & set(found)}
+    missing = [key for pair in parts.values() for key in pair if key not in found]
     if missing:
         raise DataError(
-            f"lacks {', '.join(missing)}; found {', '.join(keys) or 'nothing'}; wants X and y, or train_images and "
-            "train_labels (and the same for val and test); rename its arrays"
+            f"lacks {', '.join(missing)}; found {', '.join(found) or 'nothing'}; wants {keys[0]} and {keys[1]}, or "
+            "train_images and train_labels (and the same for val and test); rename its arrays"
         )
     return parts
 
 
-def _array(archive: Mapping[str, np.ndarray], key: str) -> np.ndarray:
-    try:
-        values = archive[key]
-    except BROKEN as error:
-        if "Object arrays" in str(error):
-            raise DataError(
-                f"{key} is an array of Python objects, which could run code when read; "
-                f"save it as numbers or strings, e.g. {key}.astype(str)"
-            ) from error
-        raise DataError(f"{key} is damaged ({error}); copy or write the file again") from error
-    if not isinstance(values, np.ndarray):  # numpy hands on the bytes of a member that is no npy file
-        raise DataError(f"{key} is not a numpy array; write the file with numpy.savez")
-    return values
-
-
-def _dataset(parts: Parts, arrays: Arrays, source: Source) -> ImageDataset:
+def _dataset(parts: Parts, arrays: archive.Arrays, source: Source) -> ImageDataset:
     images = {part: _images(key, arrays[key]) for part, (key, _) in parts.items()}
-    labels = {part: _labels(key, arrays[key], len(images[part])) for part, (_, key) in parts.items()}
-    classes, class_names = _classes(labels["train"], arrays.get("class_names"))
+    labels = {part: archive.labels_of(key, arrays[key], len(images[part])) for part, (_, key) in parts.items()}
+    classes, class_names = archive.classes_of(labels["train"], arrays.get("class_names"))
     sets = {}
     for part, (_, key) in parts.items():
-        groups = _groups(arrays.get("groups"), len(images[part])) if part == "train" else None
-        sets[part] = ImageSet(images[part], _numbered(key, labels[part], classes), groups)
-    _check_all_present(parts["train"][1], sets["train"].labels, class_names)
+        groups = archive.groups_of("groups", arrays.get("groups"), len(images[part])) if part == "train" else None
+        sets[part] = ImageSet(images[part], archive.numbered(key, labels[part], classes), groups)
+    archive.check_all_present(parts["train"][1], sets["train"].labels, class_names)
     return ImageDataset(sets["train"], class_names, val=sets.get("val"), test=sets.get("test"), source=source)
 
 
@@ -130,64 +95,3 @@ def _as_bytes(key: str, values: np.ndarray) -> np.ndarray:
         raise DataError(f"{key} has floats from {low:g} to {high:g}; wants them in [0, 1], or uint8; rescale it first")
     scaled: np.ndarray = np.rint(values * 255)
     return scaled.astype(np.uint8)
-
-
-def _labels(key: str, values: np.ndarray, size: int) -> Labels:
-    """One label for each image, as Python integers or strings."""
-    if values.ndim == 2 and values.shape[1] > 1:
-        raise DataError(
-            f"{key} has shape {values.shape}: {values.shape[1]} labels for each image; wants one, (N,) or (N, 1); "
-            f"reduce them first: {key}.argmax(1) if one-hot, else e.g. keep the images with exactly one finding"
-        )
-    if values.size != size or values.ndim not in (1, 2):
-        raise DataError(f"{key} has shape {values.shape}; wants one label for each of the {size} images")
-    if values.dtype.kind not in "biuUS":
-        raise DataError(f"{key} is {values.dtype}; wants integers or strings; convert it, e.g. with {key}.astype(int)")
-    return _words(values).ravel().tolist()
-
-
-def _words(values: np.ndarray) -> np.ndarray:
-    """The same array, as str where it is bytes."""
-    words: np.ndarray = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
-    return words
-
-
-def _classes(labels: Labels, names: np.ndarray | None) -> tuple[Labels, tuple[str, ...]]:
-    """Each class's label value and its name: sorted, or as class_names has them."""
-    if names is None:
-        values = sorted(set(labels))
-        return values, tuple(str(value) for value in values)
-    if names.ndim != 1 or names.dtype.kind not in "US":
-        raise DataError(f"class_names is {names.dtype} of shape {names.shape}; wants K strings, shape (K,)")
-    words = tuple(_words(names).tolist())
-    return list(words) if isinstance(labels[0], str) else list(range(len(words))), words
-
-
-def _numbered(key: str, labels: Labels, classes: Labels) -> Tensor:
-    number = {value: c for c, value in enumerate(classes)}
-    unknown = sorted({repr(label) for label in labels if label not in number})
-    if unknown:
-        known = ", ".join(map(repr, classes[:10])) + ", ..." * (len(classes) > 10)
-        raise DataError(f"{key} has the label {unknown[0]}, which is not one of the {len(classes)} classes ({known})")
-    return torch.tensor([number[label] for label in labels], dtype=torch.int64)
-
-
-def _groups(values: np.ndarray | None, size: int) -> Tensor | None:
-    if values is None:
-        return None
-    if values.shape != (size,):
-        raise DataError(
-            f"groups has shape {values.shape}; wants one group for each of the {size} images, shape ({size},)"
-        )
-    return torch.from_numpy(np.unique(values, return_inverse=True)[1]).long()
-
-
-def _check_all_present(key: str, labels: Tensor, class_names: tuple[str, ...]) -> None:
-    if len(class_names) < 2:
-        raise DataError(f"{key} has the classes {list(class_names)}; wants at least 2 classes")
-    counts = labels.bincount(minlength=len(class_names)).tolist()
-    if 0 in counts:
-        c = counts.index(0)
-        raise DataError(
-            f"{key} has no image of class {c} ({class_names[c]!r}); add some, or take it out of class_names"
-        )
