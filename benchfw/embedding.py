@@ -91,11 +91,12 @@ def _made(splits: Splits[Samples]) -> dict[str, Samples]:
 
 
 def _facts(dataset: LabelledDataset[Samples], splits: Splits[Samples], ctx: Context) -> dict[str, Any]:
-    """What the split says of itself; warns of test samples that are in the training part too."""
-    again = repeated(splits.test, splits.train)
-    if again:
-        total = len(splits.test)
-        ctx.warn(f"{again} of {total} test samples equal a training sample to the last number; remove them on one side")
+    """What the split says of itself; warns of test samples that are in the training or validation part too."""
+    for name, part in (("training", splits.train), ("validation", splits.val)):
+        again = 0 if part is None else repeated(splits.test, part)
+        if again:
+            found = f"{again} of {len(splits.test)} test samples equal a {name} sample to the last number"
+            ctx.warn(f"{found}; remove them on one side")
     return {
         "class_names": list(dataset.class_names),
         "counts": splits.train.labels.bincount(minlength=dataset.n_classes).tolist(),

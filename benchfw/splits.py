@@ -140,9 +140,9 @@ def _chosen(sizes: Tensor, order: Tensor, fraction: float) -> Tensor:
     return torch.tensor(chosen, dtype=torch.int64)
 
 
-def repeated(held: ImageSet | FeatureSet, train: ImageSet | FeatureSet) -> int:
-    """How many of the held-out samples are, to the last number, also in the training part."""
-    known = set(_digests(train))
+def repeated(held: ImageSet | FeatureSet, others: ImageSet | FeatureSet) -> int:
+    """How many of the held-out samples are, to the last number, also among the others."""
+    known = set(_digests(others))
     return sum(digest in known for digest in _digests(held))
 
 
