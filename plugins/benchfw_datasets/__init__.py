@@ -74,15 +74,20 @@ class FashionMnist(Dataset):
     licence = "MIT"
     source = "Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; github.com/zalandoresearch/fashion-mnist"
     path: str | None = param(None, "directory with the four idx files, .gz or not; none: look around, then download")
+    classes: int = param(10, "how many classes to take, the first of the ten", ge=2, le=10)
 
     def load(self, ctx: Context) -> ImageDataset:
-        """Train (60000, 1, 28, 28) and test (10000, 1, 28, 28) uint8. Raises DataError when files lack or are wrong."""
+        """Train (60000, 1, 28, 28) and test (10000, 1, 28, 28) uint8, or what the classes have of them.
+
+        Raises DataError when files lack or are wrong.
+        """
         from benchfw_datasets import fashion_mnist
 
         folder = fashion_mnist.locate(expanded(self.path), ctx.downloads)
         if folder is None:
             folder = fashion_mnist.fetch(ctx.downloads, ctx)
-        return fashion_mnist.read(folder, ctx, licence=self.licence, origin=self.source)
+        whole = fashion_mnist.read(folder, ctx, licence=self.licence, origin=self.source)
+        return fashion_mnist.of_first_classes(whole, self.classes)
 
     def files(self, downloads: Path) -> Sequence[Path]:
         """None: the hashes that `load` insists on decide the data, wherever and however compressed the files are."""

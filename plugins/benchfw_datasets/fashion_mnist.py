@@ -153,3 +153,11 @@ def _impatient() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def of_first_classes(dataset: ImageDataset, count: int) -> ImageDataset:
+    """The images of the first classes, as views; the data set itself where that is all of them."""
+    if count == dataset.n_classes:
+        return dataset
+    train, test = (part.take((part.labels < count).nonzero()[:, 0]) for part in (dataset.train, dataset.parts["test"]))
+    return ImageDataset(train, dataset.class_names[:count], test=test, source=dataset.source)
