@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 VIEW = "Frontal/Lateral"
 PATIENT = r"(?:^|/)patient(\d{1,18})/"
 PARTS = ("train", "val", "test")
+MOST_HELD_OUT = 0.2  # of the smallest class, by the validation and the test part each
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,6 @@ class Sizes:
     caps: tuple[int, ...] | None
     val: int
     test: int
-
-    def wanted(self, c: int) -> int:
-        """What class c needs in all three parts; without a cap, training wants as many as the other two together."""
-        held = self.val + self.test
-        return held + (held if self.caps is None else self.caps[c])
 
 
 def read(path: Path, classes: Sequence[str]) -> pd.DataFrame:
@@ -67,7 +63,7 @@ def _check_values(name: str, values: pd.Series[float]) -> None:
     wrong = ~(values.isin([1, 0, -1]) | values.isna())
     if wrong.any():
         found = values[wrong].iloc[0]
-        raise DataError(f"column {name!r} has {found!r}; wants 1.0, 0.0, -1.0 or blank; copy the table again")
+        raise DataError(f"column {name!r} has {found}; wants 1.0, 0.0, -1.0 or blank; copy the table again")
 
 
 def single_label(table: pd.DataFrame, classes: Sequence[str], *, uncertain: str, views: str) -> pd.DataFrame:
@@ -97,16 +93,12 @@ def single_label(table: pd.DataFrame, classes: Sequence[str], *, uncertain: str,
 
 
 def fitting(counts: Sequence[int], sizes: Sizes) -> Sizes:
-    """The sizes, or smaller validation and test parts where a class has too few images for all three.
+    """The sizes, with validation and test part at most a fifth of the smallest class each, so that training has three.
 
-    counts: images of each class. A class that has the share s of what it needs gives the share s to each part; the
-    smallest share of all classes decides for validation and test, so that these stay balanced, with 1 at the least.
+    counts: (K,) images of each class.
     """
-    share = min((counts[c] / max(1, sizes.wanted(c)) for c in range(len(counts))), default=1.0)
-    if share >= 1:
-        return sizes
-    val, test = (max(1, int(share * size)) if size else 0 for size in (sizes.val, sizes.test))
-    return Sizes(sizes.caps, val, test)
+    most = max(1, int(min(counts) * MOST_HELD_OUT))
+    return replace(sizes, val=min(sizes.val, most), test=min(sizes.test, most))
 
 
 def parts(samples: pd.DataFrame, sizes: Sizes, *, seed: int) -> dict[str, pd.DataFrame]:
