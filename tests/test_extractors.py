@@ -5,12 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.feature_selection import f_classif
 from torch import nn
+from torch.nn import functional as F
 
-from benchfw import ImageSet
-from benchfw.components import label
+from benchfw import CannotRun, ImageSet
+from benchfw.components import Component, label
 from benchfw.seeding import isolated
+from benchfw.training import Network, image_batches
 from benchfw_paper_cnn import LeNet5, PaperCNN
+from benchfw_paper_cnn.pruning import PrunedHead, class_moments, fisher_ratio
 from benchfw_pixels import Pixels
 
 CONV_64, CONV_128, CONV_256, CONV_512 = (
@@ -42,6 +46,10 @@ PARAMETERS = {  # 3x3 weights and two batch norm numbers for each channel; rows 
 }
 
 
+def named(value):
+    return label(value) if isinstance(value, Component) else str(value)
+
+
 def images(n, channels, side):
     rng = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, channels, side, side), generator=rng, dtype=torch.uint8)
@@ -67,9 +75,25 @@ def kinds(module, kind):
     return [child for child in module.modules() if isinstance(child, kind)]
 
 
+def fitted(component, train, ctx):
+    network = built(component, train.image_shape)
+    component.fit(network, train, None, ctx)
+    return network
+
+
+def weights(network):
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def accuracy(network, samples):
+    with torch.no_grad():
+        return (network(samples.rows(torch.arange(len(samples)))).argmax(1) == samples.labels).double().mean()
+
+
 @pytest.fixture(scope="module")
 def paper():
-    return built(PaperCNN(), (3, 160, 160), classes=6)
+    with torch.device("meta"):  # shapes without numbers
+        return PaperCNN().build((3, 160, 160), 6).eval()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +104,8 @@ def digits():
 
 
 def test_paper_cnn_has_the_output_of_every_row_of_the_table(paper):
-    assert outputs(paper, images(1, 3, 160)) == [(f"row{row}", shape) for row, shape in BODY_OUTPUTS + HEAD_OUTPUTS]
+    batch = torch.empty(1, 3, 160, 160, dtype=torch.uint8, device="meta")
+    assert outputs(paper, batch) == [(f"row{row}", shape) for row, shape in BODY_OUTPUTS + HEAD_OUTPUTS]
 
 
 def test_paper_cnn_has_the_parameters_of_every_row_of_the_table(paper):
@@ -112,10 +137,13 @@ def test_the_defaults_of_paper_cnn_are_the_papers_settings():
         (PaperCNN(width=0.125), (3, 160, 160)),
         (PaperCNN(width=0.0625, bn_logits=True), (1, 28, 28)),
         (PaperCNN(width=0.0625, tap=22), (1, 8, 8)),
+        (PaperCNN(width=0.0625, pool="avg"), (1, 28, 28)),
         (LeNet5(), (1, 28, 28)),
         (LeNet5(head="120-84"), (3, 40, 36)),
+        (LeNet5(tap="pool1"), (3, 31, 33)),
+        (LeNet5(tap="pool2-map", width=0.5), (1, 28, 28)),
     ],
-    ids=lambda value: str(value) if isinstance(value, tuple) else label(value),
+    ids=named,
 )
 def test_head_of_body_is_the_network_to_the_last_digit(component, shape):
     network = built(component, shape)
@@ -174,15 +202,40 @@ def test_bodies_scale_pixels_to_minus_1_and_1():
         assert scaled.unique().tolist() == [-1, 1]
 
 
-def test_tiny_paper_cnn_learns_the_digits(digits, ctx):
-    tiny = replace(PaperCNN(**PaperCNN.presets["tiny"]), steps=60)  # a part of its steps is enough here
+def test_pool_chooses_the_kind_of_row_19_alone():
+    largest, average = (built(PaperCNN(width=0.02, pool=pool), (1, 28, 28)) for pool in ("max", "avg"))
+    assert [type(network.head.row19) for network in (largest, average)] == [nn.MaxPool2d, nn.AvgPool2d]
+    assert len(kinds(average.body, nn.MaxPool2d)) == 2
+    assert torch.equal(weights(largest), weights(average))
+
+
+def test_paper_cnn_takes_a_step_of_the_papers_rate_at_its_full_size(ctx):
+    component = PaperCNN(steps=1, batch=2)
+    network = built(component, (3, 160, 160), classes=6)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    component.fit(network, ImageSet(images(2, 3, 160), torch.tensor([0, 5])), None, ctx)
+    moved = [float((a - b).detach().abs().max()) for a, b in zip(network.parameters(), before, strict=True)]
+    assert moved == pytest.approx([1e-4] * len(moved), rel=0.02)  # Adam's first step: the rate, whatever the slope
+
+
+def test_extractors_are_trained_with_adams_usual_betas(digits, ctx):
+    component = PaperCNN(width=0.05, steps=6, batch=8)
+    network, expected = (built(component, (1, 8, 8)).train() for _ in range(2))
+    adam = torch.optim.Adam(expected.parameters(), lr=1e-4, betas=(0.9, 0.999))
+    for values, labels in image_batches(digits, steps=6, batch=8, ctx=ctx):
+        adam.zero_grad()
+        F.cross_entropy(expected(values), labels).backward()
+        adam.step()
+    component.fit(network, digits, None, ctx)
+    torch.testing.assert_close(weights(network), weights(expected), atol=1e-6, rtol=0)
+
+
+def test_tiny_paper_cnn_learns_the_digits_and_still_knows_them_when_pruned(digits, ctx):
+    tiny = replace(PaperCNN(**PaperCNN.presets["tiny"]), steps=60, channels=32)  # a part of its steps is enough here
     train, held_out = digits.take(torch.arange(0, 1400)), digits.take(torch.arange(1400, 1797))
-    with isolated(0):
-        network = tiny.build(digits.image_shape, 10)
-        tiny.fit(network, train, None, ctx)
-    with torch.no_grad():
-        correct = network(held_out.rows(torch.arange(397))).argmax(1) == held_out.labels
-    assert correct.double().mean() > 0.8
+    network = fitted(tiny, train, ctx)
+    assert accuracy(network.whole, held_out) > 0.8
+    assert accuracy(network, held_out) > 0.6  # by half of its 64 channels
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 8, 8), (3, 32, 32), (3, 31, 17)])
@@ -214,9 +267,183 @@ def test_lenet5_classical_head_is_400_120_84():
     assert [(m.in_features, m.out_features) for m in linears] == [(400, 120), (120, 84), (84, 7)]
 
 
+@pytest.mark.parametrize(
+    ("tap", "shape", "layout"),
+    [("pool1", (6, 14, 14), "map"), ("pool2-map", (16, 5, 5), "map"), ("pool2", (400,), "vector")],
+)
+def test_lenet5_cuts_one_network_at_the_tap(tap, shape, layout):
+    component, batch = LeNet5(tap=tap), images(3, 1, 28)
+    network = built(component, (1, 28, 28))
+    assert network.body(batch).shape == (3, *shape)
+    assert component.layout == layout
+    assert torch.equal(network(batch), built(LeNet5(), (1, 28, 28))(batch))
+
+
+def test_lenet5_starts_with_its_layers_in_their_order_from_torchs_initialisation():
+    network = built(LeNet5(), (1, 28, 28))
+    with isolated(0):
+        expected = [nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5), nn.Linear(400, 1024), nn.Linear(1024, 128)]
+        expected.append(nn.Linear(128, 10))
+    names = ("body.2", "body.5", "head.0", "head.2", "head.4")
+    assert list(network.state_dict()) == [f"{name}.{kind}" for name in names for kind in ("weight", "bias")]
+    assert torch.equal(weights(network), torch.cat([weights(layer) for layer in expected]))
+
+
+def test_width_scales_lenet5():
+    network = built(LeNet5(width=0.5), (1, 28, 28))
+    assert [m.out_channels for m in kinds(network, nn.Conv2d)] == [3, 8]
+    assert [(m.in_features, m.out_features) for m in kinds(network, nn.Linear)] == [(200, 512), (512, 64), (64, 10)]
+
+
 def test_lenet5_has_the_parameters_of_the_published_body():
     body = built(LeNet5(), (1, 28, 28)).body
     assert sum(p.numel() for p in body.parameters()) == (25 + 1) * 6 + (25 * 6 + 1) * 16
+
+
+PRUNED = [
+    (PaperCNN(width=0.0625, steps=2, channels=5), (5, 4, 4), 32),
+    (PaperCNN(width=0.0625, steps=2, tap=4, channels=3), (3, 4, 4), 4),
+    (PaperCNN(width=0.0625, steps=2, tap=20, channels=9), (9,), 128),
+    (PaperCNN(width=0.0625, steps=2, tap=22, channels=32), (32,), 32),
+    (LeNet5(steps=2, channels=100), (100,), 400),
+    (LeNet5(steps=2, tap="pool2-map", channels=4, width=0.5), (4, 5, 5), 8),
+    (LeNet5(steps=2, tap="pool1", channels=2), (2, 14, 14), 6),
+]
+all_pruned = pytest.mark.parametrize(("component", "shape", "channels"), PRUNED, ids=named)
+
+
+@all_pruned
+def test_pruned_features_are_the_channels_with_the_largest_fisher_ratios(component, shape, channels, digits, ctx):
+    network, batch = fitted(component, digits, ctx), digits.rows(torch.arange(50))
+    with torch.no_grad():
+        everything, features = network.whole.body(batch), network.body(batch)
+    ratio = fisher_ratio(*class_moments(network.whole.body, digits, channels=channels, ctx=ctx))
+    kept = network.body.index
+    assert features.shape[1:] == shape
+    assert torch.equal(features, everything[:, kept])
+    assert kept.tolist() == sorted(kept.tolist())
+    dropped = [channel for channel in range(channels) if channel not in kept]
+    assert not dropped or ratio[kept].min() >= ratio[dropped].max()
+
+
+@all_pruned
+def test_the_pruned_head_meets_dropped_channels_at_their_training_means(component, shape, channels, digits, ctx):
+    network = fitted(component, digits, ctx)
+    with torch.no_grad():
+        everything = network.whole.body(digits.rows(torch.arange(len(digits))))  # (N, C, ...)
+        mean = everything.transpose(0, 1).flatten(1).mean(1)  # (C,)
+        torch.testing.assert_close(network.head.mean, mean)
+        features = everything[:20].clone()
+        for channel in set(range(channels)) - set(network.body.index.tolist()):
+            features[:, channel] = network.head.mean[channel]
+        assert torch.equal(network(digits.rows(torch.arange(20))), network.whole.head(features))
+
+
+@all_pruned
+def test_pruning_to_all_channels_changes_no_digit(component, shape, channels, digits, ctx):
+    batch = digits.rows(torch.arange(20))
+    plain = fitted(replace(component, channels=None), digits, ctx)
+    pruned = fitted(replace(component, channels=channels), digits, ctx)
+    with torch.no_grad():
+        assert torch.equal(pruned.body(batch), plain.body(batch))
+        assert torch.equal(pruned.head(pruned.body(batch)), plain(batch))
+
+
+@all_pruned
+def test_pruning_follows_the_training_and_does_not_change_it(component, shape, channels, digits, ctx):
+    plain = fitted(replace(component, channels=None), digits, ctx)
+    assert type(plain) is Network
+    assert torch.equal(weights(fitted(component, digits, ctx)), weights(plain))
+
+
+@all_pruned
+def test_a_pruned_network_comes_back_from_its_state(component, shape, channels, digits, ctx):
+    network, batch = fitted(component, digits, ctx), digits.rows(torch.arange(20))
+    again = built(component, digits.image_shape)
+    again.load_state_dict(network.state_dict(), strict=True)
+    with torch.no_grad():
+        assert torch.equal(again(batch), network(batch))
+    assert torch.equal(again.body.index, network.body.index)
+
+
+def test_validation_images_have_no_say_in_pruning(digits, ctx):
+    component = LeNet5(steps=2, channels=20)
+    train, val = digits.take(torch.arange(0, 500)), digits.take(torch.arange(500, 1797))
+    network = built(component, digits.image_shape)
+    component.fit(network, train, val, ctx)
+    alone = fitted(component, train, ctx).state_dict()
+    assert all(torch.equal(values, alone[name]) for name, values in network.state_dict().items())
+
+
+def test_fisher_ratio_is_that_of_the_analysis_of_variance_for_equal_classes():
+    data = load_digits(n_class=3)
+    chosen = torch.cat([torch.from_numpy(data.target == c).nonzero()[:150, 0] for c in range(3)])
+    values, labels = torch.from_numpy(data.data)[chosen], torch.from_numpy(data.target)[chosen].long()
+    varying = values.std(0) > 0
+    statistic, _ = f_classif(values[:, varying], labels)
+    ratio = fisher_ratio(*moments(values, labels))
+    torch.testing.assert_close(ratio[varying], torch.from_numpy(statistic) * (3 - 1) / (450 - 3))
+    assert 0 < int((~varying).sum()) == int((ratio == 0).sum())
+
+
+def test_fisher_ratio_does_not_depend_on_the_sizes_of_the_classes():
+    values, labels = torch.randn(90, 7, dtype=torch.float64), torch.arange(90) % 3
+    more = [values, *[values[labels == 1]] * 9]
+    imbalanced = moments(torch.cat(more), torch.cat([labels, torch.ones(270, dtype=torch.int64)]))
+    torch.testing.assert_close(fisher_ratio(*imbalanced), fisher_ratio(*moments(values, labels)))
+
+
+def test_fisher_ratio_leaves_out_classes_without_images():
+    values, labels = torch.randn(90, 7, dtype=torch.float64), torch.arange(90) % 3
+    torch.testing.assert_close(fisher_ratio(*moments(values, 2 * labels)), fisher_ratio(*moments(values, labels)))
+
+
+def test_fisher_ratio_does_not_take_rounding_for_a_difference():
+    values = torch.full((60, 2), 0.3, dtype=torch.float64)
+    labels = torch.arange(60) % 2
+    values[:, 0] += 1e-8 * labels  # what float32 does to a constant
+    values[:, 1] += labels
+    rounding, difference = fisher_ratio(*moments(values, labels))
+    assert rounding < 0.01
+    assert difference > 1e6
+
+
+def moments(values, labels):
+    """Images, sums and sums of squares of each class."""
+    member = F.one_hot(labels).double().T  # (K, N)
+    return member.sum(1), member @ values, member @ values.square()
+
+
+@pytest.mark.parametrize(
+    ("component", "channels"),
+    [(PaperCNN(width=0.0625, channels=33), 32), (LeNet5(channels=401), 400), (LeNet5(tap="pool1", channels=7), 6)],
+    ids=named,
+)
+def test_more_channels_than_there_are_cannot_be_kept(component, channels):
+    message = f"channels={channels + 1}, but its features have {channels} at this tap and width; set channels to "
+    with pytest.raises(CannotRun, match=message):
+        component.build((1, 28, 28), 10)
+
+
+def test_a_generator_learns_through_a_pruned_head(digits, ctx):
+    network = fitted(LeNet5(steps=2, tap="pool2-map", channels=4), digits, ctx)
+    features = network.body(digits.rows(torch.arange(8))).detach().requires_grad_()
+    network.head(features).logsumexp(1).sum().backward()
+    assert bool((features.grad.abs().amax((0, 2, 3)) > 0).all())
+
+
+def test_a_pruned_head_takes_features_of_half_precision():
+    head = PrunedHead(nn.Identity(), keep=2, channels=3)
+    restored = head(torch.ones(4, 2, 5, 5, dtype=torch.bfloat16))
+    assert restored.dtype == torch.bfloat16
+    assert restored.sum((0, 2, 3)).tolist() == [100, 100, 0]
+
+
+def test_pruning_measures_with_the_running_statistics_and_keeps_them(digits, ctx):
+    network = fitted(PaperCNN(width=0.0625, steps=2, channels=5), digits, ctx)
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    network.train().prune(digits, ctx)
+    assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
 
 
 def test_pixels_are_the_image_between_0_and_1(ctx):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchfw.training import Network
+from benchfw_paper_cnn.pruning import cut
+
+if TYPE_CHECKING:
+    from benchfw.training import Network
 
 POOL = 0
 BODY = {
@@ -32,30 +37,41 @@ SMALLEST_MAP = 4  # of the body; its last pools are left out for images that wou
 
 
 def paper_cnn(
-    image_shape: tuple[int, int, int], n_classes: int, *, width: float, slope: float, tap: int, bn_logits: bool
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    width: float,
+    slope: float,
+    tap: int,
+    keep: int | None,
+    average_pool: bool,
+    bn_logits: bool,
 ) -> Network:
     """Build the rows of the table as modules `row1` .. `row23`; those up to `tap` are the body.
 
     image_shape: (C, H, W). A pool that is left out has no module, so the numbers of the rows stay those of the table.
+    keep: so many channels of row `tap` are the features, all if None. average_pool: row 19 is one.
     """
     channels, *size = image_shape
     rows: dict[int, nn.Module] = {1: Scaled()}
+    outputs = {}
     for row, units in (BODY | HEAD).items():
         if units != POOL:
             wide = _scaled(units, width)
             rows[row] = _conv(channels, wide, slope)
             channels = wide
         elif min(size) // 2 >= (1 if row in HEAD else SMALLEST_MAP):
-            rows[row] = nn.MaxPool2d(2)
+            rows[row] = nn.AvgPool2d(2) if average_pool and row in HEAD else nn.MaxPool2d(2)
             size = [side // 2 for side in size]
+        outputs[row] = channels
     rows[20] = nn.Flatten()
-    features = channels * size[0] * size[1]
+    outputs[20] = features = channels * size[0] * size[1]
     for row, units in HIDDEN.items():
-        wide = _scaled(units, width)
+        outputs[row] = wide = _scaled(units, width)
         rows[row] = _dense(features, wide, slope)
         features = wide
     rows[23] = _logits(features, n_classes, bn_logits)
-    return Network(_sequence(rows, 1, tap), _sequence(rows, tap + 1, 23))
+    return cut(_sequence(rows, 1, tap), _sequence(rows, tap + 1, 23), channels=outputs[tap], keep=keep)
 
 
 def _scaled(units: int, width: float) -> int:
@@ -86,26 +102,40 @@ def _sequence(rows: dict[int, nn.Module], first: int, last: int) -> nn.Sequentia
     return part
 
 
-def lenet5(image_shape: tuple[int, int, int], n_classes: int, *, hidden: tuple[int, int]) -> Network:
-    """LeNet-5: (B, C, H, W) uint8 -> vector (B, 400) for images up to 32x32 -> logits (B, K)."""
-    channels, height, width = image_shape
-    body = nn.Sequential(
-        Padded(height, width),
+def lenet5(
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    hidden: tuple[int, int],
+    width: float,
+    tap: str,
+    keep: int | None,
+) -> Network:
+    """LeNet-5: (B, C, H, W) uint8 -> logits (B, K); sizes below are for images up to 32x32 and width 1.
+
+    keep: so many channels of the tap are the features, all if None.
+    """
+    channels, rows, columns = image_shape
+    first, second, third, fourth = (_scaled(units, width) for units in (6, 16, *hidden))
+    features = second * _lenet_side(rows) * _lenet_side(columns)
+    layers: list[nn.Module] = [
+        Padded(rows, columns),
         Scaled(),
-        nn.Conv2d(channels, 6, 5),  # 28x28
+        nn.Conv2d(channels, first, 5),  # 6x28x28
         nn.ReLU(),
-        nn.MaxPool2d(2),  # 14x14
-        nn.Conv2d(6, 16, 5),  # 10x10
+        nn.MaxPool2d(2),  # 6x14x14
+        nn.Conv2d(first, second, 5),  # 16x10x10
         nn.ReLU(),
-        nn.MaxPool2d(2),  # 5x5
-        nn.Flatten(),
-    )
-    features = 16 * _lenet_side(height) * _lenet_side(width)
-    first, second = hidden
-    head = nn.Sequential(
-        nn.Linear(features, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, n_classes)
-    )
-    return Network(body, head)
+        nn.MaxPool2d(2),  # 16x5x5
+        nn.Flatten(),  # 400
+        nn.Linear(features, third),
+        nn.ReLU(),
+        nn.Linear(third, fourth),
+        nn.ReLU(),
+        nn.Linear(fourth, n_classes),
+    ]
+    size, tapped = {"pool1": (5, first), "pool2-map": (8, second), "pool2": (9, features)}[tap]
+    return cut(nn.Sequential(*layers[:size]), nn.Sequential(*layers[size:]), channels=tapped, keep=keep)
 
 
 def _lenet_side(side: int) -> int:
