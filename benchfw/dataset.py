@@ -106,13 +106,14 @@ class FeatureDataset(LabelledDataset[FeatureSet]):
     """Precomputed features: the embed stage has nothing to do, and the extractor axis reads `given`.
 
     Where the space of `train` makes a head, that is the warm start of the classifiers, as a trained extractor's is.
-    Raises DataError as images do, and when the space has another number of classes.
+    Raises DataError as images do, and when the space of a part has another number of classes.
     """
 
     samples = "features"
 
     def __post_init__(self) -> None:
+        for name, part in self.parts.items():
+            if part.space.n_classes != self.n_classes:
+                found = f"{self.n_classes} class names, but {name} in a space of {part.space.n_classes} classes"
+                raise DataError(f"class_names: wants one for each class, found {found}")
         super().__post_init__()
-        if self.train.space.n_classes != self.n_classes:
-            found = f"{self.n_classes} class names, but a space of {self.train.space.n_classes} classes"
-            raise DataError(f"class_names: wants one for each class, found {found}")

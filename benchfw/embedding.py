@@ -75,14 +75,16 @@ def _given_embedding(cell: Cell, place: Place) -> Embedding:
     if not isinstance(dataset, FeatureDataset):
         raise PluginError(f"dataset {label(cell.dataset)}: gives features, but loads {type(dataset).__name__}")
     splits, ctx = _split(cell, dataset), context(cell, "extractor", place)
-    parts = {part: _compact(samples, place.device) for part, samples in _made(splits).items()}
+    parts = {part: _compact(samples, cell.dataset, place.device) for part, samples in _made(splits).items()}
     facts = _facts(dataset, splits, ctx) | {"shape": list(dataset.train.shape)} | facts_of(ctx, start)
     return Embedding(parts["train"], parts.get("val"), parts["test"], facts)
 
 
-def _compact(features: FeatureSet, device: torch.device) -> FeatureSet:
+def _compact(features: FeatureSet, dataset: Dataset, device: torch.device) -> FeatureSet:
     """The same rows on a pool of their own, so that a part holds no row of another, on the device."""
-    values = torch.cat(list(features.blocks())) if len(features) else features.values[:0]
+    values = torch.from_numpy(features.numpy()[0])
+    for block, ids in zip(values.split(EMBEDDING_BATCH), features.ids.split(EMBEDDING_BATCH), strict=True):
+        _check_finite(block, ids, f"dataset {label(dataset)}", "mend or remove them")
     return replace(features, values=resident(values, device), index=None, device=device)
 
 
@@ -227,10 +229,14 @@ def _check_features(block: Tensor, ids: Tensor, extractor: Component) -> None:
     if len(block) != len(ids) or block.dtype != torch.float32:
         found = f"{block.dtype} {tuple(block.shape)}"
         raise PluginError(f"extractor {label(extractor)}: wants float32 features of {len(ids)} images, found {found}")
+    _check_finite(block, ids, f"extractor {label(extractor)}", "lower its lr")
+
+
+def _check_finite(block: Tensor, ids: Tensor, whose: str, cure: str) -> None:
     bad = ~torch.isfinite(block.flatten(1)).all(dim=1)
     if bool(bad.any()):
         where = f"{int(bad.sum())} of {len(block)} rows (first: sample {int(ids[bad][0])})"
-        raise DataError(f"extractor {label(extractor)}: features have NaN or infinite values in {where}; lower its lr")
+        raise DataError(f"{whose}: features have NaN or infinite values in {where}; {cure}")
 
 
 def _head_maker(cell: Cell, found: Path, facts: dict[str, Any]) -> Callable[[], nn.Module] | None:
