@@ -1,6 +1,9 @@
 """Small data files that tests write, and the one line that a wrong one is answered with."""
 
+import re
+import shlex
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,3 +36,10 @@ def picture(path, array, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path, **options)
     return path
+
+
+def guide_commands(page):
+    """The words of each command that a how-to shows for data which its own tests make: those in `sh` blocks."""
+    text = (Path(__file__).parents[1] / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S) for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines]

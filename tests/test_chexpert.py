@@ -1,6 +1,7 @@
 """The data set chexpert: labels against CheXpert's real table, parts without a shared patient, cached pixels."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from chexpert_tree import CLASSES, FOLDER, row, write_tree
-from made_files import says
+from made_files import guide_commands, says
 from PIL import Image
 
 from benchfw import Context, DataError, UsageError
@@ -476,3 +477,26 @@ def test_a_table_that_is_not_chexperts_is_refused_in_one_line(ctx, tmp_path, tex
     (tmp_path / "train.csv").write_text(text)
     with says(f"chexpert: {tmp_path}/train.csv: {message}"):
         CheXpert(root=str(tmp_path), classes="Edema,Fracture", caps=None).load(ctx)
+
+
+# the guide
+
+
+@pytest.mark.parametrize("words", guide_commands("chexpert.md"), ids=" ".join)
+def test_a_command_of_the_guide_is_understood(here, home, words):
+    write_tree(home.path / "data")
+    rows = [row(n, {name: 1.0}) for n, name in enumerate(("Edema", "Pneumothorax", "No Finding") * 4, 1)]
+    if "Pneumothorax" in " ".join(words):
+        write_tree(home.path / "data", rows=rows)
+    done = here("plan", *words[1:])
+    assert (done.code, done.err) == (0, "")
+    assert "chexpert" in done.out
+
+
+def test_the_counts_of_the_guide_are_those_of_the_table(real_table):
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "chexpert.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (zeros|ones|ignore) \| (frontal|all) \| (.*) \|$", page, re.MULTILINE)
+    assert len(lines) == 5
+    for uncertain, views, shown in lines:
+        samples = chexpert_table.single_label(real_table, CLASSES, uncertain=uncertain, views=views)
+        assert [f"{count:,}" for count in chexpert_table.class_counts(samples, 6)] == shown.split(" | ")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from made_files import picture, pixels, saved, says
+from made_files import guide_commands, picture, pixels, saved, says
 
 from benchfw import DataError, UsageError
 from benchfw_datasets import Csv, ImageFolder
@@ -184,3 +184,20 @@ def table(here, root, data):
     done = here("run", *words, "--repetitions", 1, "--in-process", "--out", out)
     assert done.code == 0
     return (root / out / "table.csv").read_text().replace(data, "DATA")
+
+
+def test_a_relative_list_of_absolute_paths_is_planned(here, home):
+    for name, image in zip(NAMES, IMAGES, strict=True):
+        picture(home.path / f"{name}.png", image)
+    lines = [f"{home.path}/{name}.png,{name[:3]}" for name in NAMES]
+    (home.path / "list.csv").write_text("\n".join(["path,label", *lines]))
+    done = here("plan", "-d", "csv@path=list.csv", "-e", "pixels", "-c", "logistic")
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("words", guide_commands("your-own-images.md"), ids=" ".join)
+def test_a_command_of_the_guide_is_understood(here, home, words):
+    (home.path / "photos.csv").write_text("path,label\n")
+    saved(home.path / "features.npz", train_features=pixels(2, 3), train_labels=[0, 1], fc_weight=pixels(2, 3))
+    done = here("plan", *words[1:])
+    assert (done.code, done.err) == (0, "")

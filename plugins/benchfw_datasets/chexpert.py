@@ -93,9 +93,10 @@ def files(tree: Path, choice: Choice, *, size: int, downloads: Path) -> tuple[Pa
     paths = chosen(tree, choice).paths
     folder = pixel_cache.place(downloads, NAME, tree, paths, size)
     try:
-        return tree / TABLE, pixel_cache.note(folder, pixel_cache.inventory(tree, paths))
+        inventory = pixel_cache.note(folder, pixel_cache.inventory(tree, paths))
     except DataError as error:
         raise DataError(f"{NAME}: {error}") from error.__cause__
+    return (tree / TABLE).absolute(), inventory.absolute()  # both, since the harness looks for their common parent
 
 
 def load(

@@ -70,7 +70,7 @@ class Csv(Dataset):
         """The csv file and the images that it lists; raises as `load` does for a wrong csv file."""
         from benchfw_datasets import csv_file
 
-        path = _required(self, self.path, "FILE")
+        path = _required(self, self.path, "FILE").absolute()  # as listed images may be: the harness wants all alike
         listed = csv_file.images(path, csv_file.read(path))
         return (path, *(image for image in listed if image.is_file()))
 
