@@ -1,60 +1,29 @@
-"""The feature GAN: shapes, its loss in closed form, what it learns, and the alarm when it fails."""
+"""The synthesizer gan-feature: what it learns, what it keeps, and what each preset asks for."""
 
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import cdist
-from torch import nn
+from gan_data import SMALL, features, fitted, headed, rectified, rng, small
 
-from benchfw import DataError, FeatureSet, FeatureSpace
+from benchfw import CannotRun, Context, DataError, UsageError
 from benchfw.components import label
+from benchfw.registry import installed
 from benchfw.seeding import isolated
-from benchfw_gan_feature import GanFeature
-from benchfw_gan_feature.health import Health, likeness
-from benchfw_gan_feature.networks import Critic, Generator, convolved
-from benchfw_gan_feature.scaling import measure
-from benchfw_gan_feature.wasserstein import Duel, critic_loss
+from benchfw_gan_feature import GanFeature, GanFeatureJoint
+from benchfw_gan_feature.lessons import updates
 
-SMALL = GanFeature(z=8, width=32, steps=20, batch=32)
-
-
-def rng(seed=1):
-    return torch.Generator().manual_seed(seed)
-
-
-def features(values, counts, head=None):
-    """Rows in the order of their classes, which have these counts."""
-    labels = torch.repeat_interleave(torch.tensor(counts))
-    space = FeatureSpace(tuple(values.shape[1:]), len(counts), head)
-    return FeatureSet(space, values, labels, torch.arange(len(labels)))
-
-
-def rectified(counts, shape, seed=0):
-    """Features as after a ReLU: correlated, many exact zeros, each class with its own mean."""
-    labels = torch.repeat_interleave(torch.tensor(counts))
-    size = int(np.prod(shape))
-    mixing = torch.randn(size, size, generator=rng(seed)) / size**0.5
-    means = 1.5 * torch.randn(len(counts), size, generator=rng(seed + 1))
-    values = means[labels] + torch.randn(len(labels), size, generator=rng(seed + 2)) @ mixing
-    return features(values.clamp(min=0).reshape(-1, *shape), counts)
-
-
-def fitted(recipe, train, ctx, seed=0):
-    with isolated(seed):
-        return recipe.fit(train, None, replace(ctx, seed=seed))
+PRESETS = ("paper", "stable", "hinge", "dfg")
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     """Three rectified classes of 300, 60 and 30 rows and a generator trained on them; records and warnings beside."""
-    from benchfw import Context
-
     ctx = Context(seed=0, device=torch.device("cpu"), downloads=tmp_path_factory.mktemp("downloads"))
     train = rectified([300, 60, 30], (10,))
     with isolated(0):
-        product = replace(SMALL, width=64, steps=400, lr=1e-3).fit(train, None, ctx)
+        product = replace(SMALL, width=64, steps=400, lr=1e-3, critic_lr=1e-3).fit(train, None, ctx)
     return train, product, ctx
 
 
@@ -69,7 +38,9 @@ def test_it_learns_mean_and_spread_of_each_class(learned):
 def test_it_learns_the_shape_of_a_distribution_that_no_gaussian_has(ctx):
     side = torch.randn(400, 1, generator=rng()).sign()
     train = features(torch.cat([side, -side], 1) + torch.randn(400, 2, generator=rng(2)) / 10, [300, 100])
-    fake = fitted(replace(SMALL, width=64, steps=600, lr=1e-3), train, ctx)(torch.ones(500, dtype=torch.int64), rng())
+    fake = fitted(replace(SMALL, width=64, steps=600, lr=1e-3, critic_lr=1e-3), train, ctx)(
+        torch.ones(500, dtype=torch.int64), rng()
+    )
     assert float((fake[:, 0].abs() < 0.5).float().mean()) < 0.2  # of a Gaussian with these moments: 38 %
 
 
@@ -101,10 +72,11 @@ def test_the_rows_follow_labels_and_generator_alone(learned):
     assert not torch.equal(product(labels, rng(3)), product(labels, rng(4)))
 
 
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("shape", [(10,), (2, 3, 5), (40, 7, 5)])
-def test_the_stored_state_gives_back_equal_bytes(shape, ctx):
+def test_the_stored_state_gives_back_equal_bytes(preset, shape, ctx):
     train = features(torch.rand(30, *shape, generator=rng()), [20, 6, 4])
-    recipe = replace(SMALL, steps=2)
+    recipe = small(preset, steps=2, head_every=0, width=8)
     product = fitted(recipe, train, ctx)
     restored = recipe.restore({name: values.clone() for name, values in product.state().items()}, train, ctx)
     labels = torch.tensor([0, 1, 2] * 200)
@@ -112,11 +84,88 @@ def test_the_stored_state_gives_back_equal_bytes(shape, ctx):
     assert product(labels, rng()).dtype == torch.float32
 
 
-def test_the_preset_stable_spells_out_the_defaults():
-    stable = GanFeature.presets["stable"]
-    assert set(stable) == {field.name for field in fields(GanFeature)} - {"fill", "watch"}
-    assert label(GanFeature(**stable)) == "gan-feature"
-    assert label(GanFeature(**stable, fill=0.2)) == "gan-feature@fill=0.2"
+# -- presets
+
+
+@pytest.mark.parametrize("component", [GanFeature, GanFeatureJoint])
+def test_each_preset_spells_out_every_parameter(component):
+    assert set(component.presets) == set(PRESETS)
+    beside = {"fill", "watch"} & {field.name for field in fields(component)}
+    for settings in component.presets.values():
+        assert set(settings) == {field.name for field in fields(component)} - beside
+
+
+@pytest.mark.parametrize("component", [GanFeature, GanFeatureJoint])
+def test_the_preset_stable_is_the_default_and_the_others_have_their_names(component):
+    for preset, settings in component.presets.items():
+        assert label(component(**settings)) == component.name + ("" if preset == "stable" else f"@{preset}")
+    assert label(GanFeature(**GanFeature.presets["stable"], fill=0.2)) == "gan-feature@fill=0.2"
+
+
+def test_the_settings_of_the_report_and_of_dfg_are_theirs():
+    paper, dfg, hinge = (GanFeature(**GanFeature.presets[preset]) for preset in ("paper", "dfg", "hinge"))
+    assert (paper.lr, paper.critic_lr, paper.head_lr, paper.batch) == (1e-3, 1e-4, 1e-7, 40)
+    assert (paper.head_every, paper.real_every, paper.guided, paper.average) == (2, 5, True, 0)
+    assert (paper.beta1, paper.beta2, paper.head_beta1, paper.head_beta2) == (0.5, 0.999, 0.9, 0.999)
+    assert (paper.loss, paper.init, paper.labels, paper.z, paper.slope) == ("bce", "normal", "deficit", 100, 0.2)
+    assert (dfg.lr, dfg.critic_lr, dfg.head_lr, dfg.penalty, dfg.critic_steps) == (1e-4, 1e-4, 1e-4, 10, 5)
+    assert (dfg.beta1, dfg.beta2, dfg.head_beta1, dfg.head_beta2) == (0.5, 0.9, 0.5, 0.9)
+    assert (dfg.condition, dfg.output, dfg.guided) == ("none", "tanh-bn", True)
+    assert (hinge.loss, hinge.critic_norm, hinge.condition, hinge.penalty) == ("hinge", "spectral", "projection", 0)
+
+
+def test_a_head_is_needed_only_where_one_is_tuned(ctx, blobs):
+    assert GanFeature().needs == frozenset()
+    assert small("paper").needs == small("dfg").needs == {"head"}
+    assert GanFeatureJoint().needs == {"network"}
+    with pytest.raises(CannotRun, match="gan-feature: head_every=2 wants an extractor with a head; set head_every=0"):
+        small("paper", steps=1).fit(blobs, None, ctx)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cure"),
+    [
+        ({"critic_norm": "batch"}, "set penalty=0 or another critic_norm"),
+        ({"matched": False}, "set matched=true or condition=none"),
+        ({"head_every": 0, "real_every": 0}, "leave the classifier untrained; set one"),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_refused_with_the_cure(wrong, cure):
+    with pytest.raises(UsageError, match=cure):
+        GanFeatureJoint(**wrong)
+
+
+def test_both_components_are_installed_under_their_names():
+    for component in (GanFeature, GanFeatureJoint):
+        assert installed().registered("augmenter", component.name).component is component
+
+
+def test_hinge_learns_the_spread_of_each_class_too(ctx):
+    train = rectified([300, 60, 30], (10,))
+    product = fitted(small("hinge", width=64, steps=400, lr=1e-3, critic_lr=1e-3), train, ctx)
+    for c in range(3):
+        real, fake = train.of_class(c), product(torch.full((1000,), c), rng())
+        assert float((fake.mean(0) - real.mean(0)).norm()) < 0.4 * float(real.std(0).norm())
+        assert 0.6 < float(fake.std(0).norm() / real.std(0).norm()) < 1.4
+    assert ctx.warnings == []
+
+
+@pytest.mark.parametrize("preset", ["paper", "dfg"])
+def test_the_head_that_is_tuned_beside_does_not_change_the_extractors(preset, ctx):
+    train = headed(rectified([60, 30, 20], (10,)), steps=20)
+    before = [weight.clone() for weight in train.space.new_head().parameters()]
+    fitted(small(preset, steps=20, head_lr=1e-2), train, ctx)
+    assert all(map(torch.equal, train.space.new_head().parameters(), before))
+    assert ctx.records[-1]["head_change"] > 0.01
+
+
+def test_the_head_gets_its_lessons_by_the_schedule():
+    for steps in range(1, 41):
+        lessons = [step for step in range(1, steps + 1) for every in (2, 5) if step % every == 0]
+        assert updates(steps, small("paper")) == len(lessons)
+
+
+# -- randomness
 
 
 def test_the_same_seed_gives_the_same_generator(blobs, ctx):
@@ -135,131 +184,6 @@ def test_progress_is_told_at_each_step(blobs, ctx):
     heard = []
     SMALL.fit(blobs, None, replace(ctx, report=lambda done, total: heard.append((done, total))))
     assert heard == [(step, 20) for step in range(1, 21)]
-
-
-# -- networks
-
-
-@pytest.mark.parametrize(
-    ("shape", "convolutions"),
-    [
-        ((7, 3, 5), False),
-        ((16, 5, 5), False),
-        ((2048,), False),
-        ((6, 14, 14), True),
-        ((40, 7, 5), True),
-        ((3, 1, 400), True),
-        ((512, 10, 10), True),
-    ],
-)
-def test_one_training_step_works_at_any_size(shape, convolutions, ctx):
-    assert convolved(shape) is convolutions
-    train = features(torch.rand(8, *shape, generator=rng()), [5, 3])
-    product = fitted(GanFeature(z=4, width=6, steps=1, critic_steps=1, batch=4), train, ctx)
-    rows = product(torch.tensor([0, 1, 1]), rng())
-    assert rows.shape == (3, *shape)
-    assert bool(torch.isfinite(rows).all())
-
-
-def test_the_layers_have_the_widths_of_the_method():
-    train = features(torch.rand(4, 400, generator=rng()), [3, 1])
-    space = FeatureSpace((400,), 10)
-    linear = lambda a, b: a * b + b  # noqa: E731
-    generator = Generator(space, measure(train), z=64, width=256)
-    critic = Critic(space, width=256)
-    count = lambda network: sum(p.numel() for p in network.parameters())  # noqa: E731
-    assert count(generator) == linear(74, 256) + linear(256, 256) + linear(256, 400)
-    assert count(critic) == linear(400, 256) + linear(256, 256) + linear(256, 1) + 10 * 256
-
-
-def test_the_critic_is_conditioned_by_projection():
-    critic = Critic(FeatureSpace((5,), 3), width=7)
-    rows = torch.randn(4, 5, generator=rng())
-    code = critic.encoder(rows)
-    for c in range(3):
-        expected = code @ (critic.score.weight[0] + critic.embedding.weight[c]) + critic.score.bias
-        assert torch.allclose(critic(rows, torch.full((4,), c)), expected, atol=1e-6)
-
-
-# -- loss and steps
-
-
-class Plane(nn.Module):
-    """A critic whose gradient is known: <weight, x>."""
-
-    def __init__(self, weight):
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-
-    def forward(self, rows, labels):
-        return rows.flatten(1) @ self.weight
-
-
-@pytest.mark.parametrize("shape", [(6,), (2, 3, 1)])
-def test_the_loss_of_a_linear_critic_is_its_closed_form(shape):
-    real, fake = torch.randn(2, 9, *shape, generator=rng())
-    weight = torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0, 1.0])
-    labels = torch.zeros(9, dtype=torch.int64)
-    loss, gap = critic_loss(Plane(weight), real, fake, labels, penalty=10.0, rng=rng())
-    expected_gap = (real - fake).flatten(1).mean(0) @ weight
-    assert torch.allclose(gap, expected_gap, atol=1e-5)
-    assert torch.allclose(loss, 10 * (weight.norm() - 1) ** 2 - expected_gap, atol=1e-4)
-
-
-def test_the_penalty_trains_the_critic_towards_slope_one():
-    plane = Plane(torch.tensor([2.0, 0.0]))
-    same = torch.zeros(4, 2)
-    critic_loss(plane, same, same, torch.zeros(4, dtype=torch.int64), penalty=10.0, rng=rng())[0].backward()
-    assert torch.allclose(plane.weight.grad, torch.tensor([20.0, 0.0]))  # d/dw 10 (w - 1)^2 at 2
-
-
-def test_each_player_trains_alone(blobs, ctx):
-    duel = Duel(SMALL, blobs, ctx)
-
-    def moved(network, move):
-        before = [p.detach().clone() for p in network.parameters()]
-        move()
-        return any(not torch.equal(p, q) for p, q in zip(before, network.parameters(), strict=True))
-
-    assert not moved(duel.generator, duel.train_critic)
-    assert not moved(duel.critic, duel.train_generator)
-    assert moved(duel.critic, duel.train_critic)
-    assert moved(duel.generator, duel.train_generator)
-
-
-def test_small_classes_are_met_as_often_as_large_ones(blobs, ctx):
-    labels, noise = Duel(SMALL, blobs, ctx).draw(30_000)
-    assert labels.bincount().tolist() == pytest.approx([10_000] * 3, rel=0.05)
-    assert noise.shape == (30_000, 8)
-
-
-# -- scaling
-
-
-def test_vectors_are_standardised_by_dimension(ctx):
-    train = features(100 + torch.tensor([1.0, 5.0]) * torch.randn(50, 2, generator=rng()), [30, 20])
-    scaling, values = measure(train), train.values.double()
-    assert torch.allclose(scaling.scale.double(), values.std(0, correction=0), rtol=1e-5)
-    assert torch.allclose(scaling.shift.double(), values.mean(0), rtol=1e-6)
-    assert torch.equal(scaling.floor, train.values.amin(0))
-    assert torch.allclose(scaling.means[1], train.of_class(1).mean(0), rtol=1e-6)
-
-
-def test_maps_are_standardised_by_channel():
-    train = features(torch.randn(20, 3, 4, 5, generator=rng()).exp(), [12, 8])
-    scaling = measure(train)
-    assert torch.allclose(scaling.scale.flatten(), train.values.std((0, 2, 3), correction=0), rtol=1e-5)
-    assert torch.equal(scaling.floor.flatten(), train.values.amin((0, 2, 3)))
-    assert scaling.means.shape == (2, 3, 4, 5)
-    assert torch.allclose(scaling.standardise(train.values).mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
-
-
-def test_a_constant_feature_stays_constant(ctx):
-    values = torch.randn(40, 4, generator=rng())
-    values[:, 1], values[:, 3] = 0.0, 1e4 / 3
-    rows = fitted(SMALL, features(values, [30, 10]), ctx)(torch.tensor([0, 1] * 50), rng())
-    assert bool((rows[:, [1, 3]] == values[0, [1, 3]]).all())
-    assert bool((rows.std(0)[[0, 2]] > 0).all())
 
 
 # -- tiny classes and wrong data
@@ -287,82 +211,5 @@ def test_a_class_without_rows_is_refused(ctx):
 
 @pytest.mark.parametrize(("steps", "watch", "noticed"), [(20, 100, 20), (200, 0, 50), (200, 30, 50)])
 def test_a_training_that_diverges_is_noticed_soon_and_names_the_cure(steps, watch, noticed, blobs, ctx):
-    with pytest.raises(DataError, match=rf"critic's loss is .* at step {noticed}; lower lr=1e\+30"):
+    with pytest.raises(DataError, match=rf"critic's loss is .* at step {noticed}; lower lr=1e\+30 or critic_lr=0.0005"):
         fitted(replace(SMALL, steps=steps, watch=watch, lr=1e30), blobs, ctx)
-
-
-# -- health
-
-
-def test_likeness_has_the_values_of_its_definition():
-    real, fake = np.random.default_rng(0).normal(size=(12, 4)), np.random.default_rng(1).normal(0.5, 0.6, (15, 4))
-    near, own, across = cdist(real, real), cdist(fake, fake), cdist(fake, real)
-    typical, varied = near.sum() / (12 * 11), own.sum() / (15 * 14)
-    ranked = np.sort(near, axis=1)  # column 0 is the row itself
-    found = likeness(torch.tensor(real), torch.tensor(fake))
-    assert found["diversity"] == pytest.approx(varied / typical)
-    assert found["energy"] == pytest.approx((2 * across.mean() - typical - varied) / typical)
-    assert found["coverage"] == pytest.approx((across.min(0) < ranked[:, 5]).mean())
-    assert found["memorised"] == pytest.approx((across.min(1) < 0.1 * ranked[across.argmin(1), 1]).mean())
-
-
-def test_copies_of_real_rows_are_memorised_and_cover():
-    real = torch.randn(50, 6, generator=rng())
-    found = likeness(real, real + 1e-3)
-    assert found["memorised"] == 1
-    assert found["coverage"] == 1
-    assert found["diversity"] == pytest.approx(1, abs=1e-3)
-
-
-def test_a_collapsed_generator_gives_a_warning_that_names_the_classes(ctx):
-    fitted(replace(SMALL, steps=3, lr=1e-6), rectified([60, 40, 20], (10,)), ctx)
-    assert ctx.warnings[0].startswith("gan-feature: generated rows of class 1, 2 vary less than 0.3 times")
-
-
-def test_rows_far_from_the_real_ones_and_noise_give_warnings(ctx):
-    train = rectified([60, 40, 20], (10,))
-    health = Health(train, measure(train), ctx)
-    health.look(
-        lambda labels, generator: 20 * torch.randn(len(labels), 10, generator=generator),
-        step=1,
-        critic_loss=0.0,
-        critic_gap=0.0,
-    )
-    health.alarm()
-    assert len(ctx.warnings) == 2
-    assert "class 1, 2 lie farther than 0.3" in ctx.warnings[0]
-    assert "the nearest class mean gives less than half" in ctx.warnings[1]
-
-
-def test_no_alarm_is_given_for_a_class_that_needs_no_row(ctx):
-    fitted(replace(SMALL, steps=1), rectified([30, 30, 30], (10,)), ctx)
-    assert ctx.warnings == []
-
-
-def test_needed_classes_that_cannot_be_judged_are_named_once(ctx):
-    fitted(SMALL, features(torch.randn(43, 6, generator=rng()), [40, 2, 1]), ctx)
-    judged = (
-        "gan-feature: generated rows of class 1, 2 cannot be judged: fewer than 3 real rows, or all of them the same"
-    )
-    assert [warning for warning in ctx.warnings if "class 1" in warning] == [judged]
-
-
-def test_health_draws_other_numbers_than_the_training(blobs, ctx):
-    health = Health(blobs, measure(blobs), ctx)
-    assert health.rng.initial_seed() != ctx.rng.initial_seed()
-    assert health.rng.initial_seed() == Health(blobs, measure(blobs), ctx).rng.initial_seed()
-    assert health.rng.initial_seed() != Health(blobs, measure(blobs), replace(ctx, seed=1)).rng.initial_seed()
-
-
-def test_the_extractors_head_judges_consistency_where_there_is_one(ctx):
-    values = 5 * torch.eye(2)[torch.tensor([0] * 30 + [1] * 10)] + torch.randn(40, 2, generator=rng()) / 5
-
-    def swapped():
-        head = nn.Linear(2, 2, bias=False)
-        head.weight.data = 10 * torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-        return head
-
-    for head, consistency in ((None, 1.0), (swapped, 0.0)):
-        train = features(values, [30, 10], head)
-        Health(train, measure(train), ctx).look(train.draw, step=1, critic_loss=0.0, critic_gap=0.0)
-        assert ctx.records[-1]["consistency_median"] == consistency

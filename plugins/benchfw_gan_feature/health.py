@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from benchfw.training import EMBEDDING_BATCH
+from benchfw_gan_feature.looks import FEWEST, mean_of_pairs, own_rng, rows_compared, some_of_class
 
 if TYPE_CHECKING:
     from benchfw import Context, FeatureSet
     from benchfw_gan_feature.networks import Product
     from benchfw_gan_feature.scaling import Scaling
 
-ROWS = 100  # real and generated rows of a class that are compared
-NUMBERS = 2**26  # numbers that the rows of one kind may have, all classes together
-FEWEST = 3  # real rows of a class below which distances between them say nothing
 NEIGHBOURS = 5
 
 LOW_DIVERSITY = 0.3
@@ -36,24 +33,17 @@ class Health:
 
     def __init__(self, train: FeatureSet, scaling: Scaling, ctx: Context):
         self.train, self.scaling, self.ctx = train, scaling, ctx
-        digest = hashlib.sha256(f"health {ctx.seed}".encode()).digest()
-        self.rng = torch.Generator(ctx.device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        self.rng = own_rng("health", ctx.seed, ctx.device)
         self.needed = train.counts() < train.counts().max()  # (K,)
-        self.rows = max(FEWEST, min(ROWS, NUMBERS // (train.space.n_classes * train.space.size)))
-        self.real = [self.some_of_class(c) for c in range(train.space.n_classes)]
+        self.rows = rows_compared(train)
+        self.real = [some_of_class(train, c, self.rows, scaling, self.rng) for c in range(train.space.n_classes)]
         head = train.space.new_head()
         self.head = None if head is None else head.to(ctx.device).eval()
         self.figures: dict[str, Tensor] = {}
 
-    def some_of_class(self, c: int) -> Tensor:
-        """Real rows of a class, drawn without replacement, standardised and flat: (R, D)."""
-        members = (self.train.labels == c).nonzero()[:, 0]
-        order = torch.randperm(len(members), generator=self.rng, device=self.rng.device).cpu()
-        return self.scaling.standardise(self.train.rows(members[order[: self.rows]])).flatten(1)
-
     @torch.no_grad()
-    def look(self, product: Product, *, step: int, critic_loss: float, critic_gap: float) -> None:
-        """Measure generated rows of all classes and log a line of numbers; undefined ones are left out."""
+    def look(self, product: Product, **figures: float) -> None:
+        """Measure generated rows of all classes and log a line of numbers beside these; undefined ones are left out."""
         labels = torch.arange(len(self.real)).repeat_interleave(self.rows)
         made = product(labels, self.rng)
         fakes = self.scaling.standardise(made).flatten(1).split(self.rows)
@@ -62,7 +52,7 @@ class Health:
         right = self.assigned(made).cpu() == labels
         self.figures["consistency"] = right.float().reshape(-1, self.rows).mean(1)
         line = {key: value for name, values in self.figures.items() for key, value in _spread(name, values).items()}
-        self.ctx.log(step=step, critic_loss=critic_loss, critic_gap=critic_gap, **line)
+        self.ctx.log(**figures, **line)
 
     def assigned(self, made: Tensor) -> Tensor:
         """Classify rows by the extractor's head, adjusted for its prior; without a head by the nearest class mean.
@@ -105,7 +95,7 @@ def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:
     NaN with fewer than 3 real rows or real rows that are all the same.
     """
     near, own, across = torch.cdist(real, real), torch.cdist(fake, fake), torch.cdist(fake, real)  # across: (M, R)
-    typical, varied = _mean_of_pairs(near), _mean_of_pairs(own)
+    typical, varied = mean_of_pairs(near), mean_of_pairs(own)
     if len(real) < FEWEST or typical == 0:
         return dict.fromkeys(("diversity", "energy", "coverage", "memorised"), float("nan"))
     ranked = near.fill_diagonal_(torch.inf).sort(1).values  # (R, R)
@@ -117,12 +107,6 @@ def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:
         "coverage": float((across.amin(0) < radius).float().mean()),
         "memorised": float((nearest.values < 0.1 * ranked[nearest.indices, 0]).float().mean()),
     }
-
-
-def _mean_of_pairs(distances: Tensor) -> float:
-    """Average a (R, R) matrix without its diagonal, which matrix products leave a little above 0."""
-    count = len(distances)
-    return float(distances.fill_diagonal_(0).sum()) / max(1, count * (count - 1))
 
 
 def _spread(name: str, values: Tensor) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -11,83 +10,101 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchfw.training import EMBEDDING_BATCH
+from benchfw_gan_feature.layers import Style, ending, initialise, pyramid
 from benchfw_gan_feature.scaling import Scaling
+from benchfw_gan_feature.tables import table_decoder, table_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from benchfw import FeatureSpace
+    from benchfw_gan_feature.recipe import Recipe
 
 DENSE_LIMIT = 1024  # numbers in a map above which it is convolved
+DENSE_WIDTH = 256  # units of hidden layers where the width is to follow the features, and these are few numbers
 SMALLEST = 4  # longest side of the map at the generator's entrance and the critic's end
-SLOPE = 0.2
 
 
 class Generator(nn.Module):
-    """Noise (B, Z) and labels (B,) int64 -> rows (B, *shape): the class mean plus a residual, not below the floor.
+    """Noise (B, Z) and labels (B,) int64 -> rows (B, *shape), not below the floor where the recipe says so.
 
-    The residual is learned in standard deviations. The scaling is kept as buffers, so that the state is complete.
+    The network's output is a residual around the class mean, in standard deviations, or the row as the critic sees it.
     """
 
-    means: Tensor
-    scale: Tensor
-    floor: Tensor
-
-    def __init__(self, space: FeatureSpace, scaling: Scaling, *, z: int, width: int):
+    def __init__(self, space: FeatureSpace, scaling: Scaling, recipe: Recipe):
         super().__init__()
-        self.z = z
-        self.residual = decoder(z + space.n_classes, space.shape, width)
-        for name, values in vars(scaling).items():
-            self.register_buffer(name, values)
+        self.z, self.residual, self.floored = recipe.z, recipe.output == "residual", recipe.floor
+        self.network = decoder(recipe.z + space.n_classes, space.shape, recipe)
+        self.scaling = scaling
+        if recipe.init == "normal":
+            initialise(self.network)
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
         """(B, Z), (B,) -> (B, *shape)."""
-        wanted = F.one_hot(labels, len(self.means)).to(noise.dtype)  # (B, K)
-        rows: Tensor = self.means[labels] + self.scale * self.residual(torch.cat([noise, wanted], dim=1))
-        return rows.clamp(min=self.floor)
+        wanted = F.one_hot(labels, len(self.scaling.means)).to(noise.dtype)  # (B, K)
+        made = self.network(torch.cat([noise, wanted], dim=1))
+        rows = self.scaling.around(labels, made) if self.residual else self.scaling.unview(made)
+        return rows.clamp(min=self.scaling.floor) if self.floored else rows
 
 
 class Critic(nn.Module):
-    """Standardised rows (B, *shape) and labels (B,) int64 -> scores (B,), conditioned by projection.
+    """Rows as the scaling shows them, (B, *shape), and labels (B,) int64 -> scores (B,); higher means real.
 
+    Conditioned by projection, by the label as further channels or entries (`concat`), or not at all.
     Source: Miyato and Koyama 2018, equation 3: score = psi(phi(x)) + <embedding of y, phi(x)>.
     """
 
-    def __init__(self, space: FeatureSpace, *, width: int):
+    def __init__(self, space: FeatureSpace, recipe: Recipe):
         super().__init__()
-        self.encoder = encoder(space.shape, width)
-        self.score = nn.Linear(width, 1)
-        self.embedding = nn.Embedding(space.n_classes, width)
+        self.classes = space.n_classes if recipe.condition == "concat" else 0
+        style = Style(recipe.critic_norm, recipe.slope)
+        self.encoder, code = encoder(space.shape, self.classes, recipe)
+        self.score = style.last(nn.Linear(code, 1))
+        projected = recipe.condition == "projection"
+        self.embedding = style.last(nn.Embedding(space.n_classes, code)) if projected else None
+        if recipe.init == "normal":
+            initialise(self)
 
     def forward(self, rows: Tensor, labels: Tensor) -> Tensor:
         """(B, *shape), (B,) -> (B,)."""
-        code: Tensor = self.encoder(rows)  # (B, width)
-        scores: Tensor = self.score(code)[:, 0] + (self.embedding(labels) * code).sum(1)
-        return scores
+        if self.classes:
+            wanted = F.one_hot(labels, self.classes).to(rows.dtype).reshape(len(rows), -1, *[1] * (rows.ndim - 2))
+            rows = torch.cat([rows, wanted.expand(-1, -1, *rows.shape[2:])], dim=1)
+        code: Tensor = self.encoder(rows)  # (B, length of the code)
+        scores: Tensor = self.score(code)[:, 0]
+        return scores if self.embedding is None else scores + (self.embedding(labels) * code).sum(1)
 
 
-def decoder(inputs: int, shape: tuple[int, ...], width: int) -> nn.Sequential:
-    """(B, inputs) -> (B, *shape), any real values: two hidden layers, or a small map that is doubled up to (H, W)."""
+def decoder(inputs: int, shape: tuple[int, ...], recipe: Recipe) -> nn.Sequential:
+    """(B, inputs) -> (B, *shape): two hidden layers, or a small map that is doubled up to (H, W)."""
+    width = width_of(shape, recipe)
+    if convolved(shape) and recipe.maps == "table":
+        return table_decoder(inputs, shape, width, recipe)
+    style = Style(recipe.generator_norm, recipe.slope)
+    last = ending(recipe.output, shape)
     if not convolved(shape):
-        hidden = [nn.Linear(inputs, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width), nn.LeakyReLU(SLOPE)]
-        return nn.Sequential(*hidden, nn.Linear(width, prod(shape)), nn.Unflatten(1, shape))
-    first, *larger = pyramid(*shape[1:])
-    layers = [nn.Linear(inputs, width * prod(first)), nn.LeakyReLU(SLOPE), nn.Unflatten(1, (width, *first))]
+        hidden = [style.linear(inputs, width), style.linear(width, width)]
+        return nn.Sequential(*hidden, nn.Linear(width, prod(shape)), nn.Unflatten(1, shape), *last)
+    first, *larger = pyramid(shape[1], shape[2], SMALLEST)
+    layers: list[nn.Module] = [style.linear(inputs, width * prod(first)), nn.Unflatten(1, (width, *first))]
     for size in larger:
-        layers += [nn.Upsample(size=size), nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(SLOPE)]
-    return nn.Sequential(*layers, nn.Conv2d(width, shape[0], 3, padding=1))
+        layers += [nn.Upsample(size=size), style.conv(width, width, 3, padding=1)]
+    return nn.Sequential(*layers, nn.Conv2d(width, shape[0], 3, padding=1), *last)
 
 
-def encoder(shape: tuple[int, ...], width: int) -> nn.Sequential:
-    """(B, *shape) -> (B, width): two hidden layers, or convolutions that halve the map."""
+def encoder(shape: tuple[int, ...], extra: int, recipe: Recipe) -> tuple[nn.Sequential, int]:
+    """(B, C + extra, H, W) or (B, D + extra) -> a code (B, L), and L: two hidden layers, or convolutions that halve."""
+    width = width_of(shape, recipe)
+    entries = (shape[0] + extra, *shape[1:])
+    if convolved(shape) and recipe.maps == "table":
+        return table_encoder(entries, width, recipe)
+    style = Style(recipe.critic_norm, recipe.slope)
     if not convolved(shape):
-        hidden = [nn.Linear(prod(shape), width), nn.LeakyReLU(SLOPE), nn.Linear(width, width), nn.LeakyReLU(SLOPE)]
-        return nn.Sequential(nn.Flatten(), *hidden)
-    sizes = pyramid(*shape[1:])
-    layers = [nn.Conv2d(shape[0], width, 3, padding=1), nn.LeakyReLU(SLOPE)]
-    for _ in sizes[1:]:
-        layers += [nn.Conv2d(width, width, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * prod(sizes[0]), width), nn.LeakyReLU(SLOPE))
+        return nn.Sequential(nn.Flatten(), style.linear(prod(entries), width), style.linear(width, width)), width
+    sizes = pyramid(shape[1], shape[2], SMALLEST)
+    layers = [style.conv(entries[0], width, 3, padding=1)]
+    layers += [style.conv(width, width, 3, stride=2, padding=1) for _ in sizes[1:]]
+    return nn.Sequential(*layers, nn.Flatten(), style.linear(width * prod(sizes[0]), width)), width
 
 
 def convolved(shape: tuple[int, ...]) -> bool:
@@ -95,15 +112,11 @@ def convolved(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and prod(shape) > DENSE_LIMIT
 
 
-def pyramid(height: int, width: int) -> list[tuple[int, int]]:
-    """Map sizes from small to (height, width), each half of the next, rounded up; the first has no side above 4.
-
-    A convolution of kernel 3, stride 2 and padding 1 makes the same steps.
-    """
-    sizes = [(height, width)]
-    while max(sizes[0]) > SMALLEST:
-        sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
-    return sizes
+def width_of(shape: tuple[int, ...], recipe: Recipe) -> int:
+    """Hidden units or channels; where the recipe says none, the channels of a large map, else 256."""
+    if recipe.width is not None:
+        return recipe.width
+    return shape[0] if convolved(shape) else DENSE_WIDTH
 
 
 class Product:
@@ -115,7 +128,7 @@ class Product:
     @torch.no_grad()
     def __call__(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """Labels (M,) int64 on any device -> rows (M, *shape) float32 on the device of the features."""
-        means = self.generator.means
+        means = self.generator.scaling.means
         noise = torch.randn(len(labels), self.generator.z, generator=rng, device=rng.device).to(means.device)
         rows = means.new_empty(len(labels), *means.shape[1:])
         for block in torch.arange(len(labels), device=means.device).split(EMBEDDING_BATCH):
@@ -123,13 +136,13 @@ class Product:
         return rows
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that `restored` needs: averaged weights and scaling."""
+        """Everything that `restored` needs: weights, statistics of batch norm, and scaling."""
         return self.generator.state_dict()
 
 
-def restored(state: Mapping[str, Tensor], space: FeatureSpace, *, z: int, width: int, device: torch.device) -> Product:
+def restored(state: Mapping[str, Tensor], space: FeatureSpace, recipe: Recipe, device: torch.device) -> Product:
     """Rebuild the product whose `state()` this is, for the same space and parameters."""
-    scaling = Scaling(**{field.name: state[field.name] for field in fields(Scaling)})
-    generator = Generator(space, scaling, z=z, width=width)
-    generator.load_state_dict(state)
+    with torch.device("meta"):  # no time for weights that are replaced at once
+        generator = Generator(space, Scaling.empty(recipe.scaling, space), recipe)
+    generator.load_state_dict(state, assign=True)
     return Product(generator.to(device))
