@@ -1,4 +1,4 @@
-"""One cell, stage by stage: split, embed, augment, classify, score."""
+"""One cell, stage by stage: split, embed, augment, judge the synthetic rows, classify, score."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from benchfw.components import (
 from benchfw.data import FeatureSet, FeatureSpace, Synthesis, target_counts
 from benchfw.embedding import PROBED, Embedding, alike, embed
 from benchfw.errors import BenchfwError, CannotRun, PluginError, StoreError
+from benchfw.fidelity import alarms, fidelity
 from benchfw.keys import Keys, fitted_as, keys_of
 from benchfw.machine import determinism, peak_mib, reset_peak
 from benchfw.metrics import readouts, score
@@ -50,6 +51,14 @@ class Augmented:
 
     train: FeatureSet
     prior: Tensor
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The rows of `fidelity`, and the facts of the stage that made them."""
+
+    rows: list[dict[str, Any]]
     facts: dict[str, Any]
 
 
@@ -100,10 +109,11 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
     keys = keys_of(cell, place.device, place.downloads)
     embedding = embed(cell, keys.embed, place)
     augmented = augment(cell, embedding, keys.augment, place)
+    judged = judge(cell, embedding, augmented, keys.fidelity, place)
     predictions = classify(cell, embedding, augmented.train, place)
     start = perf_counter()
     scores = score_cell(cell, embedding, augmented, predictions, place)
-    return _row(cell, keys, embedding, augmented, predictions, perf_counter() - start) | scores
+    return _row(cell, keys, embedding, augmented, judged, predictions, perf_counter() - start) | scores
 
 
 # ---- augment ----
@@ -182,6 +192,35 @@ def _as_accepted(component: Component, features: FeatureSet) -> FeatureSet:
 def _shaped(sample: Sample, space: FeatureSpace) -> Sample:
     """The sample function with its rows in the shape of the space, whatever layout it was fitted on."""
     return lambda labels, rng: sample(labels, rng).reshape(-1, *space.shape)
+
+
+# ---- fidelity ----
+
+
+def judge(cell: Cell, embedding: Embedding, augmented: Augmented, key: str, place: Place) -> Judged | None:
+    """Compare synthetic rows with held-out real ones, for the record alone: nothing is chosen by it.
+
+    The rows are drawn with the augmenter's seed, so all classifiers share the comparison. None without a synthesizer.
+    """
+    synthesis = augmented.train.synthesis
+    if synthesis is None:
+        return None
+    ctx = context(cell, "augmenter", place)
+
+    def read(found: Path) -> Judged:
+        content = read_json(found / "stage.json")
+        return Judged(content["rows"], content["facts"])
+
+    def make() -> Judged:
+        start = perf_counter()
+        with isolated(ctx.seed):
+            rows = fidelity(synthesis.sample, embedding.train, embedding.test, seed=ctx.seed)
+        for alarm in alarms(rows, embedding.facts["class_names"]):
+            ctx.warn(alarm)
+        content = as_bytes({"rows": rows, "facts": facts_of(ctx, start)})
+        return read(place.cache.put("fidelity", key, lambda path: write_atomically(path / "stage.json", content)))
+
+    return place.cache.get("fidelity", key, make=make, read=read)
 
 
 # ---- classify ----
@@ -282,9 +321,17 @@ def _scored(log_scores: Any, embedding: Embedding, cell: Cell) -> dict[str, floa
 
 
 def _row(
-    cell: Cell, keys: Keys, embedding: Embedding, augmented: Augmented, predictions: Predictions, score_seconds: float
+    cell: Cell,
+    keys: Keys,
+    embedding: Embedding,
+    augmented: Augmented,
+    judged: Judged | None,
+    predictions: Predictions,
+    score_seconds: float,
 ) -> dict[str, Any]:
     stages = {"extractor": embedding.facts, "augmenter": augmented.facts, "classifier": predictions.facts}
+    if judged is not None:
+        stages["fidelity"] = judged.facts
     train = augmented.train
     return {
         "id": cell.id,
@@ -296,9 +343,11 @@ def _row(
         "counts": embedding.facts["counts"],
         "warnings": [f"{stage}: {text}" for stage, facts in stages.items() for text in facts["warnings"]],
         "records": {stage: facts["records"] for stage, facts in stages.items()},
+        "fidelity": [] if judged is None else judged.rows,
         "costs": {
             "embed_seconds": embedding.facts["seconds"],
             "augment_seconds": augmented.facts["seconds"],
+            "fidelity_seconds": 0.0 if judged is None else judged.facts["seconds"],
             "classify_seconds": predictions.facts["seconds"],
             "score_seconds": score_seconds,
             "peak_mib": peak_mib(),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROWS = 1000  # of a class on each side of a comparison, at most
 JUDGED = 256  # rows of a class that the oracle sees, at most: a convolutional head is slower than all the rest
 
+FEWEST = 20  # rows on a side for an alarm
 LOW_DIVERSITY = 0.3
 HIGH_ENERGY = 0.3
 NOISE_DIVERSITY = 1.3
@@ -208,11 +209,13 @@ def alarms(rows: Sequence[Row], class_names: Sequence[str]) -> list[str]:
     """One line for each thing that is wrong with generated rows, naming the classes. rows: what `fidelity` returned.
 
     Thresholds give way to the floors: where training rows themselves differ from held-out ones, as behind an extractor
-    that has learnt its training images by heart, a generator cannot be blamed for it.
+    that has learnt its training images by heart, a generator cannot be blamed for it. Classes with fewer than 20 rows
+    on a side are passed over: chance alone goes beyond the thresholds there.
     """
+    judged = [(row, name) for row, name in zip(rows, class_names, strict=False) if _number(row, "n") >= FEWEST]
     lines = []
     for what, wrong in _ALARMS.items():
-        named = [name for row, name in zip(rows, class_names, strict=False) if wrong(row)]
+        named = [name for row, name in judged if wrong(row)]
         if named:
             lines.append(f"generated rows of {', '.join(named)} {what}")
     return lines

@@ -34,6 +34,7 @@ PROTOCOL = (  # the core's modules whose code decides numbers
     *("errors", "data", "dataset", "context", "seeding", "imbalance", "splits", "training", "metrics"),
     *("components", "hookspecs", "place", "embedding", "cell"),
 )
+FIDELITY = ("benchfw.fidelity", "benchfw.lens", "benchfw.likeness")
 FORMAT = 1
 
 
@@ -43,6 +44,7 @@ class Keys:
 
     embed: str
     augment: str
+    fidelity: str
     cell: str
 
 
@@ -82,10 +84,11 @@ def keys_of(cell: Cell, device: torch.device, downloads: Path) -> Keys:
     augmenter = cell.augmenter
     fitted = fitted_as(augmenter) if isinstance(augmenter, Synthesizer) else augmenter
     augment = _key("augment", fitted, embed, _seeds(cell, "augmenter"))
+    fidelity = _hashed("fidelity", augment, _digest(FIDELITY))
     scoring = {"adapt": experiment.adapt, "many_over": experiment.many_over, "few_under": experiment.few_under}
     fill = getattr(cell.augmenter, "fill", None)
-    whole = _key("classify", cell.classifier, augment, fill, _seeds(cell, "draws", "classifier"), scoring)
-    return Keys(embed, augment, whole)
+    whole = _key("classify", cell.classifier, fidelity, fill, _seeds(cell, "draws", "classifier"), scoring)
+    return Keys(embed, augment, fidelity, whole)
 
 
 def fitted_as(synthesizer: Synthesizer) -> Synthesizer:
@@ -101,7 +104,10 @@ def _key(stage: str, component: Component, *upstream: object) -> str:
     package = type(component).__module__.partition(".")[0]
     own = () if package == "benchfw" else (package,)  # the core's own code is in the key of the data already
     versions = {name: installed_version(name) for name in component.libraries}
-    content = [FORMAT, stage, dump(component), _digest(own), versions, *upstream]
+    return _hashed(FORMAT, stage, dump(component), _digest(own), versions, *upstream)
+
+
+def _hashed(*content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -259,12 +259,13 @@ def _workplace(directory: RunDirectory, settings: Settings) -> Iterator[tuple[St
 
 
 def write_tables(directory: RunDirectory) -> Counter[str]:
-    """Build table.csv, costs.csv and table.md from the cells; returns how many cells are in which status."""
+    """Build the tables from the cells, as CSV and Markdown; returns how many cells are in which status."""
     experiment, rows = directory.rows()
     table = tables.table(rows, classifiers=experiment.classifiers)
     costs = tables.costs(rows)
     write_atomically(directory.root / "table.csv", tables.to_csv(table).encode())
     write_atomically(directory.root / "costs.csv", tables.to_csv(costs).encode())
+    write_atomically(directory.root / "fidelity.csv", tables.to_csv(tables.fidelity(rows)).encode())
     markdown = summary.to_markdown(table, costs, experiment.metric)
     write_atomically(directory.root / "table.md", markdown.encode())
     return Counter(row["status"] for row in rows)

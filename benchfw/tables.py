@@ -1,4 +1,4 @@
-"""From the rows of the cells to the table of paired differences, the table of costs, and CSV.
+"""From the rows of the cells to the table of paired differences, those of costs and of fidelity, and CSV.
 
 A row is what one cell left behind, as its JSON file holds it; see `table` for the keys that are read.
 """
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 AXES = ("dataset", "imbalance", "extractor", "augmenter", "classifier")
 KEY = (*AXES, "correction")
+COUNTED = {"n_train": "n_train", "n_test": "n_test", "n_fake": "n_fake", "n_compared": "n", "d": "d"}
+FIDELITY_KEY = ("dataset", "imbalance", "extractor", "augmenter", "class")
 REFERENCE = ("augmenter", "classifier", "correction")  # what names a line inside its data set, imbalance and extractor
-SECONDS = ("embed_seconds", "augment_seconds", "classify_seconds", "score_seconds")
+SECONDS = ("embed_seconds", "augment_seconds", "fidelity_seconds", "classify_seconds", "score_seconds")
 COSTS = (*SECONDS, "peak_mib", "synthetic_rows")
 
 
@@ -90,6 +92,44 @@ def costs(rows: Iterable[Row]) -> pd.DataFrame:
             record[name] = _mean([value for value in told if not isnan(value)])
         lines.append(record)
     return pd.DataFrame(lines, columns=[*AXES, "n", *COSTS])
+
+
+def fidelity(rows: Iterable[Row]) -> pd.DataFrame:
+    """How synthetic rows compare with held-out ones: a line for each combination of `FIDELITY_KEY`.
+
+    The last line of an augmenter has class `all`. Beside the key: n, the repetitions; the means of the numbers of rows
+    and of D, as `benchfw.fidelity` names them; and for each of its measures m_n, m_mean and m_sd over the
+    repetitions where it is defined, and m_floor, the mean of its floor. NaN where no repetition tells.
+    """
+    import pandas as pd
+
+    from benchfw.fidelity import MEASURES
+
+    lines = []
+    for axes, looks in sorted(_looks(rows).items(), key=lambda item: _order((*item[0], "", "none"))):
+        for c in looks[0]:
+            record: dict[str, Any] = dict(zip(FIDELITY_KEY, (*axes, c), strict=True)) | {"n": len(looks)}
+            record |= {column: _mean(_defined(looks, c, name)) for column, name in COUNTED.items()}
+            for measure in MEASURES.values():
+                record |= _spread(measure.name, dict(enumerate(_defined(looks, c, measure.name))))
+                record[f"{measure.name}_floor"] = _mean(_defined(looks, c, measure.floor))
+            lines.append(record)
+    return pd.DataFrame(lines, columns=None if lines else [*FIDELITY_KEY, "n"])
+
+
+def _looks(rows: Iterable[Row]) -> dict[Axes, list[dict[str, Row]]]:
+    """For each augmenter of a block, and each repetition: the rows of fidelity by class name."""
+    found: dict[Axes, dict[int, dict[str, Row]]] = defaultdict(dict)
+    for row in rows:
+        if row["status"] == "done" and row.get("fidelity"):
+            names = {str(c): name for c, name in enumerate(row["class_names"])}
+            look = {names.get(str(line["class"]), "all"): line for line in row["fidelity"]}
+            found[tuple(row["axes"][axis] for axis in FIDELITY_KEY[:-1])][row["axes"]["repetition"]] = look
+    return {axes: [looks[repetition] for repetition in sorted(looks)] for axes, looks in found.items()}
+
+
+def _defined(looks: Iterable[dict[str, Row]], c: str, name: str) -> list[float]:
+    return [float(look[c][name]) for look in looks if look[c][name] is not None]
 
 
 def to_csv(frame: pd.DataFrame) -> str:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from typer.models import ArgumentInfo
 
 from benchfw import cli, experiment, hookspecs, tables
-from benchfw.components import Classifier, Component, Dataset, Selector, Synthesizer
+from benchfw.components import Classifier, Component, Dataset, JointTrainer, Selector, Synthesizer
+from benchfw.fidelity import MEASURES
 from benchfw.metrics import METRICS, RECALL, metric_named
 from benchfw.registry import KINDS, installed
 from benchfw.seeding import AXES_OF_STAGE
@@ -54,6 +55,7 @@ COLUMNS = {
 COSTS = {
     "embed_seconds": "splitting, training the extractor and embedding; paid once and shared by the cells of a split",
     "augment_seconds": "fitting the augmenter; paid once and shared by the classifiers",
+    "fidelity_seconds": "comparing synthetic with held-out rows; paid once and shared by the classifiers",
     "classify_seconds": "training the classifier, with the synthetic rows drawn on the way, and predicting",
     "score_seconds": "all metrics, with and without correction",
     "peak_mib": "largest resident size of the worker process so far, MiB",
@@ -227,7 +229,7 @@ def _component(component: type[Component]) -> str:
 
 def _facts(component: Component) -> Iterator[str]:
     """What the plan reads from a component at its defaults, its source and licence."""
-    if isinstance(component, Synthesizer | Selector | Classifier):
+    if isinstance(component, Synthesizer | Selector | JointTrainer | Classifier):
         yield f"Takes features that are: {', '.join(component.accepts)}."
     if component.needs:
         yield f"Needs: {', '.join(sorted(component.needs))}."
@@ -261,6 +263,12 @@ def metrics() -> str:
 def columns() -> str:
     """The columns of table.csv for one metric."""
     return rows("column of a metric `m`", "what it is", lines=((code(f"m_{n}"), text) for n, text in COLUMNS.items()))
+
+
+def fidelity() -> str:
+    """The measures of fidelity.csv."""
+    lines = [(code(m.name), m.range, code(m.best), prose(m.help), prose(m.source)) for m in MEASURES.values()]
+    return rows("measure", "range", "best", "what it is", "source", lines=lines)
 
 
 def costs() -> str:
@@ -299,6 +307,7 @@ BLOCKS = {
     "commands-in-short": commands_in_short,
     "components": components,
     "costs": costs,
+    "fidelity": fidelity,
     "exit-codes": exit_codes,
     "experiments": experiments,
     "hooks": hooks,
