@@ -140,6 +140,6 @@ def test_the_reports_protocol_runs_whole_beside_its_control(here):
     """On digits: `head@paper` on real rows only, and together with the report's GAN."""
     axes = ("-d", "digits", "-e", "paper-cnn@tiny,steps=20", "-c", "head@paper,steps=7", "--repetitions", "1")
     augmenters = ("-a", "none", "-a", "gan-feature-joint@paper", "-a", "gan-feature@paper,steps=2")
-    ended = here("run", *axes, *augmenters, "--no-reference", "--jobs", "0", "--out", "run")
+    ended = here("run", *axes, *augmenters, "--no-reference", "--in-process", "--out", "run")
     assert ended.code == 0, ended.err
     assert "gan-feature-joint@paper" in ended.out
