@@ -200,12 +200,13 @@ def _shaped(sample: Sample, space: FeatureSpace) -> Sample:
 def judge(cell: Cell, embedding: Embedding, augmented: Augmented, key: str, place: Place) -> Judged | None:
     """Compare synthetic rows with held-out real ones, for the record alone: nothing is chosen by it.
 
-    The rows are drawn with the augmenter's seed, so all classifiers share the comparison. None without a synthesizer.
+    Its seed is the extractor's, so all augmenters are held against the same real rows and have the same floors. None
+    without a synthesizer.
     """
     synthesis = augmented.train.synthesis
     if synthesis is None:
         return None
-    ctx = context(cell, "augmenter", place)
+    ctx = context(cell, "extractor", place)
 
     def read(found: Path) -> Judged:
         content = read_json(found / "stage.json")
