@@ -83,7 +83,7 @@ class Duel:
         if self.recipe.labels == "uniform":
             labels = torch.randint(len(self.law), (count,), generator=self.rng, device=device)
         else:
-            labels = torch.multinomial(self.law.to(device), count, replacement=True, generator=self.rng)
+            labels = torch.multinomial(self.law.float().to(device), count, replacement=True, generator=self.rng)
         return labels, torch.randn(count, self.recipe.z, generator=self.rng, device=device)
 
     def real_rows(self, labels: Tensor) -> tuple[Tensor, Tensor]:
