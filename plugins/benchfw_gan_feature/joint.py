@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchfw import CannotRun, training
@@ -48,7 +49,7 @@ def fit(
     )
     patience = None
     if val is not None and recipe.patience:
-        measure = lambda: balanced_accuracy(network, val)  # noqa: E731
+        measure = partial(balanced_accuracy, network, val)
         patience = Patience("val_balanced_accuracy", measure, sign=1, looks=recipe.patience)
     play(duel, steps_for(classifier.steps, recipe), lessons, patience)
     return training.predictor(network)

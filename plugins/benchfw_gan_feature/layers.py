@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 DEVIATION = 0.02  # of initial weights: Radford et al. 2016 (DCGAN), section 3
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -68,7 +69,7 @@ class Spectral(nn.Module):
         self.bias: nn.Parameter | None = None
         if isinstance(getattr(layer, "bias", None), nn.Parameter):
             self.bias, layer.bias = layer.bias, None  # type: ignore[assignment]
-        self.register_buffer("u", torch.nn.functional.normalize(torch.randn(self.matrix().shape[0]), dim=0))
+        self.register_buffer("u", normalize(torch.randn(self.matrix().shape[0]), dim=0))
 
     def matrix(self) -> Tensor:
         """The weight as a matrix: (outputs, the rest)."""
@@ -79,12 +80,12 @@ class Spectral(nn.Module):
     def sigma(self) -> Tensor:
         """The estimate of the largest singular value, a scalar with a gradient to the weight."""
         matrix = self.matrix()
-        with torch.no_grad():
-            v = torch.nn.functional.normalize(matrix.T @ self.u, dim=0)
-            u = torch.nn.functional.normalize(matrix @ v, dim=0)
+        v = normalize(matrix.detach().T @ self.u, dim=0)
+        image = matrix @ v
+        u = normalize(image.detach(), dim=0)
         if self.training:
             self.u = u
-        return u @ (matrix @ v)
+        return u @ image
 
     def forward(self, inputs: Tensor) -> Tensor:
         """What the layer gives with its normalised weight, plus the bias."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from benchfw import DataError
+from benchfw import CannotRun, DataError
+from benchfw.training import cross_entropy
 from benchfw_gan_feature.duel import Duel
 from benchfw_gan_feature.health import Health
 from benchfw_gan_feature.lessons import Lessons, updates
@@ -31,16 +33,13 @@ def fit(recipe: GanFeature, train: FeatureSet, val: FeatureSet | None, ctx: Cont
     patience = None
     if val is not None and recipe.patience:
         held_out = HeldOut(val, duel.scaling, ctx.seed, ctx.device)
-        patience = Patience("val_energy", lambda: held_out.distance(duel.product), sign=-1, looks=recipe.patience)
+        patience = Patience("val_energy", partial(held_out.distance, duel.product), sign=-1, looks=recipe.patience)
     play(duel, recipe.steps, lessons, patience)
     return duel.product
 
 
 def beside(recipe: GanFeature, duel: Duel) -> Lessons:
     """Lessons of a copy of the extractor's head, which only guides the generator and is given up in the end."""
-    from benchfw import CannotRun
-    from benchfw.training import cross_entropy
-
     head = duel.train.space.new_head()
     if head is None:
         raise CannotRun(
