@@ -134,6 +134,13 @@ def test_each_player_trains_alone(preset, blobs, ctx):
     assert all(weight.requires_grad for weight in duel.critic.parameters())
 
 
+def test_the_critics_weights_get_no_gradient_in_the_generators_step(blobs, ctx):
+    duel = Duel(SMALL, blobs, ctx)
+    duel.train_generator()
+    assert all(weight.grad is None for weight in duel.critic.parameters())
+    assert all(weight.grad is not None for weight in duel.generator.parameters())
+
+
 def test_each_player_has_its_own_rate_and_their_betas(blobs, ctx):
     duel = Duel(replace(SMALL, lr=1e-3, critic_lr=1e-5, beta1=0.1, beta2=0.8), blobs, ctx)
     rates = [optimiser.param_groups[0] for optimiser in (duel.generator_optimiser, duel.critic_optimiser)]
