@@ -363,11 +363,12 @@ def test_broken_images_are_counted_and_named(ctx, tree, broken):
     dataset, *images = broken
     names = ", ".join(image.relative_to(tree).as_posix() for image in images)
     total = len(chexpert.chosen(tree, dataset._choice()).paths)
-    with says(
-        f"chexpert: 2 of {total} images cannot be read: {names} (No such file or directory); unpack them again, or "
-        "leave them out with --set dataset.chexpert.broken=skip"
-    ):
-        dataset.load(ctx)
+    for _ in range(2):  # a second look finds them as broken as the first
+        with says(
+            f"chexpert: 2 of {total} images cannot be read: {names} (No such file or directory); unpack them again, or "
+            "leave them out with --set dataset.chexpert.broken=skip"
+        ):
+            dataset.load(ctx)
 
 
 def test_broken_images_can_be_left_out(ctx, tree, broken, tmp_path):

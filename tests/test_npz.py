@@ -243,11 +243,11 @@ def test_npz_says_that_other_kinds_of_file_are_not_what_it_reads(ctx, tmp_path):
 
 def test_npz_reads_arrays_of_other_names(ctx, tmp_path):
     images = pixels(4, 6, 5)
-    file = saved(tmp_path / "a.npz", images=images, labels=[0, 1, 0, 1], X=images[:2])
+    file = saved(tmp_path / "a.npz", images=images, labels=[0, 1, 0, 1], train_images=images[:2])
     data = Npz(path=file, images="images", labels="labels").load(ctx)
     assert np.array_equal(data.train.pool.squeeze(1).numpy(), images)
     with says(
-        f"npz: {file}: lacks pictures; found images, labels, X; wants pictures and labels, or train_images and "
-        "train_labels (and the same for val and test); rename its arrays"
+        f"npz: {file}: lacks pictures; found images, labels, train_images; wants pictures and labels, or train_images "
+        "and train_labels (and the same for val and test); rename its arrays"
     ):
         Npz(path=file, images="pictures", labels="labels").load(ctx)

@@ -120,7 +120,7 @@ class CheXpert(Dataset):
     test: int = param(400, "test images of each class; 0: the harness makes the part", ge=0)
     split_seed: int = param(0, "decides which patients and images are in which part", ge=0)
     size: int = param(160, "resize to size x size", ge=1)
-    channels: Literal[1, 3] = param(3, "3: the gray values three times, which takes no more memory")
+    channels: Literal[1, 3] = param(3, "3: the gray values three times, stored once")
     broken: Literal["fail", "skip"] = param("fail", "what to do about images that are missing or cannot be decoded")
 
     @property

@@ -45,16 +45,15 @@ def load(file: Path, *, size: int | None, color: str, ctx: Context) -> ImageData
 
 
 def read(file: Path) -> list[Row]:
-    """The rows of a file, those of train first, then val, then test. Raises DataError."""
+    """The rows of a file. Raises DataError."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines, strict=True)
-            rows = _rows([(cells, reader.line_num) for cells in reader])
+            return _rows([(cells, reader.line_num) for cells in reader])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"csv: {file}: cannot be read ({pictures.reason(error)}); wants csv in UTF-8") from error
     except DataError as error:
         raise DataError(f"csv: {file}: {error}") from error
-    return sorted(rows, key=lambda row: PARTS.index(row.split))
 
 
 def images(file: Path, rows: Sequence[Row]) -> list[Path]:
