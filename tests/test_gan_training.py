@@ -15,7 +15,7 @@ from benchfw.seeding import isolated
 from benchfw_gan_feature.duel import Duel, law_of
 from benchfw_gan_feature.lessons import Lessons, steps_for, updates
 from benchfw_gan_feature.losses import critic_loss, generator_loss, judged, slope_penalty
-from benchfw_gan_feature.rounds import beside
+from benchfw_gan_feature.rounds import beside, play
 
 
 class Plane(nn.Module):
@@ -192,6 +192,12 @@ def test_the_product_follows_weights_and_statistics_of_batch_norm(average, blobs
     statistics = zip(duel.product.generator.buffers(), duel.generator.buffers(), strict=True)
     assert all(torch.equal(kept, new) for kept, new in statistics)
     assert not duel.product.generator.training
+
+
+def test_without_an_average_the_last_weights_make_the_rows(blobs, ctx):
+    duel = Duel(small("paper", head_every=0), blobs, ctx)
+    play(duel, 3)
+    assert all(map(torch.equal, duel.product.generator.parameters(), duel.generator.parameters()))
 
 
 # -- lessons
