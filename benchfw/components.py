@@ -83,20 +83,16 @@ def parameters(component: Component) -> dict[str, Any]:
 
 
 def label(component: Component) -> str:
-    """How a table names it: `smote`, `gan-feature@paper`, or `smote@k=3` with what differs from the defaults."""
+    """How a table names it, in the shortest way: `smote`, `smote@k=3`, `gan-feature@paper`, `gan-feature@paper,z=8`."""
     values = parameters(component)
     defaults = {field.name: field.default for field in dataclasses.fields(component)}
-    changed = {name: value for name, value in values.items() if value != defaults[name]}
-    if not changed:
-        return component.name
-    best, rest = "", changed
-    for preset, settings in component.presets.items():
-        if all(values[name] == value for name, value in settings.items()):
-            left = {name: value for name, value in changed.items() if name not in settings}
-            if len(left) < len(rest):
-                best, rest = preset, left
-    parts = [best] * bool(best) + [f"{name}={as_text(value)}" for name, value in rest.items()]
-    return f"{component.name}@{','.join(parts)}"
+    ways: list[list[str]] = []
+    for preset, settings in {"": {}, **component.presets}.items():
+        start = defaults | dict(settings)
+        rest = [f"{name}={as_text(value)}" for name, value in values.items() if value != start[name]]
+        ways.insert(0, [preset] * bool(preset) + rest)  # of two equally short ways, the later preset's
+    parts = min(ways, key=len)
+    return f"{component.name}@{','.join(parts)}" if parts else component.name
 
 
 def as_text(value: object) -> str:

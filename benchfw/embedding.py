@@ -5,7 +5,7 @@ Features that the data set brings are only split.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchfw.components import Component, Dataset, Extractor, Given, NeuralExtractor, label
-from benchfw.context import Context
+from benchfw.context import Context, Report
 from benchfw.data import FeatureSet, FeatureSpace, ImageSet
 from benchfw.dataset import FeatureDataset, ImageDataset, LabelledDataset, Samples
 from benchfw.errors import BenchfwError, DataError, PluginError
@@ -71,10 +71,11 @@ def _read_embedding(found: Path, cell: Cell, place: Place) -> Embedding:
 
 def _given_embedding(cell: Cell, place: Place) -> Embedding:
     start = perf_counter()
-    dataset = _loaded(cell, place)
+    ctx = context(cell, "extractor", place)
+    dataset = _loaded(cell, place, ctx)
     if not isinstance(dataset, FeatureDataset):
         raise PluginError(f"dataset {label(cell.dataset)}: gives features, but loads {type(dataset).__name__}")
-    splits, ctx = _split(cell, dataset), context(cell, "extractor", place)
+    splits = _split(cell, dataset)
     parts = {part: _compact(samples, cell.dataset, place.device) for part, samples in _made(splits).items()}
     facts = _facts(dataset, splits, ctx) | {"shape": list(dataset.train.shape)} | facts_of(ctx, start)
     return Embedding(parts["train"], parts.get("val"), parts["test"], facts)
@@ -108,11 +109,11 @@ def _facts(dataset: LabelledDataset[Samples], splits: Splits[Samples], ctx: Cont
 
 
 def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
-    dataset = _loaded(cell, place)
+    ctx = context(cell, "extractor", place)
+    dataset = _loaded(cell, place, ctx)
     if not isinstance(dataset, ImageDataset):
         raise PluginError(f"dataset {label(cell.dataset)}: loads features, but does not say so in `gives`")
     splits = _split(cell, dataset)
-    ctx = context(cell, "extractor", place)
     start = perf_counter()
     with isolated(ctx.seed):
         body, state = _extractor(cell.extractor, splits, dataset.n_classes, ctx)
@@ -131,10 +132,13 @@ def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
         return place.cache.put("embed", key, write)
 
 
-def _loaded(cell: Cell, place: Place) -> ImageDataset | FeatureDataset:
-    loaded = _load_once(cell.dataset, contents(cell.dataset.files(place.downloads)), place.downloads, place.device)
+def _loaded(cell: Cell, place: Place, ctx: Context) -> ImageDataset | FeatureDataset:
+    """The data set; what it said while it loaded is said again to each stage that uses it."""
+    found = contents(cell.dataset.files(place.downloads))
+    loaded, warnings = _load_once(cell.dataset, found, Lent(ctx.downloads, ctx.device, ctx.report))
     if isinstance(loaded, BenchfwError):
         raise loaded
+    ctx.warnings.extend(warnings)
     return loaded
 
 
@@ -143,17 +147,26 @@ def forget() -> None:
     _load_once.cache_clear()
 
 
+@dataclass(frozen=True)
+class Lent:
+    """What a data set is lent while it loads; who listens is not part of what is remembered."""
+
+    downloads: Path
+    device: torch.device
+    report: Report = field(compare=False)
+
+
 @lru_cache(maxsize=1)
 def _load_once(
-    dataset: Dataset, _files: tuple[tuple[str, str], ...], downloads: Path, device: torch.device
-) -> ImageDataset | FeatureDataset | BenchfwError:
-    """The data set, or why it cannot be loaded, so that no other cell of this process tries in vain."""
-    ctx = Context(seed_for(0, "dataset", dataset.name), device, downloads)
+    dataset: Dataset, _files: tuple[tuple[str, str], ...], lent: Lent
+) -> tuple[ImageDataset | FeatureDataset | BenchfwError, list[str]]:
+    """The data set and its warnings, or why it cannot be loaded, so that no other cell here tries in vain."""
+    ctx = Context(seed_for(0, "dataset", dataset.name), lent.device, lent.downloads, lent.report)
     try:
         with isolated(ctx.seed):
-            return dataset.load(ctx)
+            return dataset.load(ctx), ctx.warnings
     except BenchfwError as error:
-        return error
+        return error, ctx.warnings
 
 
 def _split(cell: Cell, dataset: LabelledDataset[Samples]) -> Splits[Samples]:

@@ -185,10 +185,10 @@ def contents(paths: Sequence[Path]) -> tuple[tuple[str, str], ...]:
     """Each file's path below their common parent, where labels may stand, and the SHA-256 of its content."""
     if not paths:
         return ()
-    top = os.path.commonpath({os.path.dirname(path) for path in paths})  # noqa: PTH120  # pathlib takes ten times as long
-    return tuple(
-        sorted((str(path)[len(top) :].replace(os.sep, "/").lstrip("/"), content_digest(path)) for path in paths)
-    )
+    texts = {path: os.path.abspath(path) for path in paths}  # noqa: PTH100  # pathlib takes ten times as long
+    top = os.path.commonpath({os.path.dirname(path) for path in texts.values()})  # noqa: PTH120
+    names = {path: text[len(top) :].replace(os.sep, "/").lstrip("/") for path, text in texts.items()}
+    return tuple(sorted((names[path], content_digest(path)) for path in paths))
 
 
 def content_digest(path: Path) -> str:

@@ -52,9 +52,9 @@ class Home:
         self.started.append(process)
         return process
 
-    def run(self, *words):
+    def run(self, *words, seconds=120):
         """Run `benchfw` with these words to its end."""
-        return ended(self.start(*words))
+        return ended(self.start(*words), seconds=seconds)
 
     def stop(self):
         """Kill what a failed test has left."""
@@ -87,9 +87,9 @@ class Home:
         return [tuple(json.loads(path.read_text())) for path in self.path.glob("waits-*.json")]
 
 
-def ended(process):
+def ended(process, *, seconds=120):
     """Wait for a started command."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=seconds)
     return Ended(process.returncode, out, err)
 
 

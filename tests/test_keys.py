@@ -4,13 +4,14 @@ import os
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import count
+from pathlib import Path
 
 import pytest
 import torch
 
 from benchfw import Dataset, hookimpl, param
 from benchfw.experiment import Experiment, apply_settings, changed
-from benchfw.keys import _digest, _loaded_digest, content_digest, keys_of
+from benchfw.keys import _digest, _loaded_digest, content_digest, contents, keys_of
 from benchfw.plan import cells
 from benchfw.registry import Registry, installed
 
@@ -325,3 +326,12 @@ def test_a_plugin_may_be_a_single_module(tmp_path, monkeypatch):
         made.append(keys_of(replace(cell, augmenter=registry.get("augmenter", "jitter")()), torch.device("cpu"), None))
     assert made[0] == made[1]
     assert moved(made[1], made[2]) == ["augment", "cell"]
+
+
+def test_relative_and_absolute_paths_may_stand_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(name).write_text(name)
+    mixed = contents([Path("a"), tmp_path / "b"])
+    assert mixed == contents([tmp_path / "a", tmp_path / "b"]) == contents([Path("a"), Path("b")])
+    assert [name for name, _ in mixed] == ["a", "b"]

@@ -178,7 +178,7 @@ def test_label_reads_back_whatever_text_it_holds(text):
 @pytest.mark.parametrize(("kind", "name"), INSTALLED)
 def test_label_of_every_installed_component_reads_back(kind, name):
     component = installed().get(kind, name)
-    for variant in (component(), *varied(component), *(component(**preset) for preset in component.presets.values())):
+    for variant in (component(), *varied(component)):
         text = label(variant)
         found = configure(component, parse_named(text), f"{kind}.{name}")
         assert parse_named(text).name == name
@@ -187,10 +187,11 @@ def test_label_of_every_installed_component_reads_back(kind, name):
 
 
 def varied(component):
-    """The component with each parameter in turn at several other values that its type and bounds allow."""
+    """The component's presets, and each parameter in turn at several values that its type and bounds allow."""
+    yield from (component(**preset) for preset in component.presets.values())
     for field in fields(component):
         named = wanted(component, field).split(" | ")
-        for value in (0, 1, 2, 0.25, 0.3125, True, False, "none", "a, b", *named):
+        for value in (0, 1, 2, 0.25, 0.3125, True, False, "none", "a, b", *named, *map(Text, named)):
             try:
                 yield configure(component, parse_named(component.name), component.name, {field.name: value})
             except UsageError:
