@@ -63,6 +63,12 @@ def test_at_the_papers_rate_the_head_hardly_moves_and_its_batch_norm_is_said(tra
     assert ctx.records[-1]["head_batch_norm"] == 1
 
 
+def test_its_warnings_carry_its_own_name(train, ctx):
+    jointly(small("paper", GanFeatureJoint), train, ctx)
+    assert len(ctx.warnings) > 1
+    assert all(warning.startswith("gan-feature-joint: ") for warning in ctx.warnings)
+
+
 def test_its_real_rows_are_those_that_other_augmenters_meet(train, ctx):
     recipe = small("stable", GanFeatureJoint, head_every=0, real_every=1)
     classifier = head(lr=1e-3, batch_norm="train", loss="balanced-softmax")

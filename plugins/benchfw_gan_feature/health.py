@@ -31,8 +31,8 @@ class Health:
     drawn for the others.
     """
 
-    def __init__(self, train: FeatureSet, scaling: Scaling, ctx: Context):
-        self.train, self.scaling, self.ctx = train, scaling, ctx
+    def __init__(self, train: FeatureSet, scaling: Scaling, ctx: Context, name: str = "gan-feature"):
+        self.train, self.scaling, self.ctx, self.name = train, scaling, ctx, name
         self.rng = own_rng("health", ctx.seed, ctx.device)
         self.needed = train.counts() < train.counts().max()  # (K,)
         self.rows = rows_compared(train)
@@ -82,7 +82,7 @@ class Health:
         """One warning for the needed classes where `wrong`, (K,) bool, is true; none where there are none."""
         named = (wrong & self.needed).nonzero()[:, 0].tolist()
         if named:
-            self.ctx.warn(f"gan-feature: generated rows of class {', '.join(map(str, named))} {what}")
+            self.ctx.warn(f"{self.name}: generated rows of class {', '.join(map(str, named))} {what}")
 
 
 def likeness(real: Tensor, fake: Tensor) -> dict[str, float]:

@@ -67,7 +67,7 @@ def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patie
     if recipe.lr > recipe.critic_lr:
         rates = f"{recipe.lr:g}, faster than its critic's {recipe.critic_lr:g}"
         ctx.warn(f"{recipe.name}: the generator learns at rate {rates}; such a generator may collapse")
-    health = Health(duel.train, duel.scaling, ctx)
+    health = Health(duel.train, duel.scaling, ctx, recipe.name)
     for step in range(1, steps + 1):
         verdict = duel.round()
         if lessons is not None:
