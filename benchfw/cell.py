@@ -22,7 +22,7 @@ from benchfw.components import (
     label,
 )
 from benchfw.data import FeatureSet, FeatureSpace, Synthesis, target_counts
-from benchfw.embedding import PROBED, Embedding, alike, embed
+from benchfw.embedding import Embedding, alike, embed, probed
 from benchfw.errors import BenchfwError, CannotRun, PluginError, StoreError
 from benchfw.fidelity import alarms, fidelity
 from benchfw.keys import Keys, fitted_as, keys_of
@@ -129,13 +129,21 @@ def augment(cell: Cell, embedding: Embedding, key: str, place: Place) -> Augment
                 train = _selected(selector, embedding.train, ctx)
             return Augmented(train, train.prior, facts_of(ctx, start))
         case JointTrainer() as joint:  # it trains in the classifier's stage
-            return Augmented(embedding.train, joint.prior(embedding.train), facts_of(ctx, start))
+            return Augmented(embedding.train, _met_prior(joint, embedding.train), facts_of(ctx, start))
         case Synthesizer() as synthesizer:
             sample, facts = _fitted(fitted_as(synthesizer), embedding, ctx, key, place)
             targets = target_counts(embedding.train.counts(), synthesizer.fill)
             draws = stage_seed(cell.experiment.seed, "draws", cell.seed_axes)
             train = replace(embedding.train, synthesis=Synthesis(sample, targets, draws))
             return Augmented(train, train.prior, facts)
+
+
+def _met_prior(joint: JointTrainer, train: FeatureSet) -> Tensor:
+    prior = joint.prior(train).double().cpu()
+    if prior.shape != (train.space.n_classes,) or not bool((prior > 0).all()) or abs(float(prior.sum()) - 1) > 1e-6:
+        wants = f"{train.space.n_classes} positive shares that sum to 1"
+        raise PluginError(f"augmenter {label(joint)}: prior: wants {wants}, found {prior.tolist()}")
+    return prior
 
 
 def _selected(selector: Selector, train: FeatureSet, ctx: Context) -> FeatureSet:
@@ -241,7 +249,7 @@ def classify(cell: Cell, embedding: Embedding, train: FeatureSet, place: Place) 
         blocks = torch.arange(len(test)).split(PREDICTION_BATCH)
         log_scores = torch.cat([predict(test.rows(block)).cpu() for block in blocks])
         _check_scores(log_scores, (len(test), test.space.n_classes), cell.classifier)
-        first = log_scores[:PROBED]
+        first = probed(log_scores)
         if not alike(first, predict(test.rows(torch.arange(len(first)))).cpu()):
             raise PluginError(
                 f"classifier {label(cell.classifier)}: the log-scores of a row change with the other rows of its "

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from benchfw.plan import Cell
 
 PARTS = ("train", "val", "test")
+OWN_BYTES = 2**30  # training images that get memory of their own beside their pool
 PROBED = 7  # rows that are computed again, in a batch of their own
-ROUNDING = 1e-3  # of the largest number: kernels for other batch sizes differ by less, batch statistics by more
+ROUNDING = 1e-3  # of a row's largest number: kernels for other batch sizes differ by less, batch statistics by more
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,14 +189,18 @@ def _extractor(
     if isinstance(extractor, Extractor):
         return lambda images: extractor.embed(images.to(ctx.device), ctx), None
     network = extractor.build(splits.train.image_shape, n_classes).to(ctx.device)
-    extractor.fit(network, _near(splits.train, ctx.device), splits.val, ctx)
+    val = None if splits.val is None else _near(splits.val, ctx.device)
+    extractor.fit(network, _near(splits.train, ctx.device), val, ctx)
     network.eval()
     return lambda images: network.body(images.to(ctx.device)), network.state_dict()
 
 
 def _near(images: ImageSet, device: torch.device) -> ImageSet:
-    """The same samples with their images, and no others, in the GPU's memory where they fit; else as they are."""
-    if device.type != "cuda":
+    """The same samples with their images and no others, up to 1 GiB; in the GPU's memory where they fit there.
+
+    Larger sets stay views on the pool, which holds test images too; who reads `rows` never meets one.
+    """
+    if device.type != "cuda" and len(images) * images.pool[0].numel() > OWN_BYTES:
         return images
     own = replace(images, pool=images.rows(torch.arange(len(images))), index=None)
     return replace(own, pool=resident(own.pool, device))
@@ -213,7 +218,7 @@ def _write_part(
             block = _features(body, samples.rows(index))
             _check_features(block, ids[index], cell.extractor)
             if not len(first):
-                first = block[:PROBED].clone()
+                first = probed(block).clone()
                 header = {"descr": "<f4", "fortran_order": False, "shape": (len(samples), *first.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(block.contiguous().numpy().data)
@@ -225,9 +230,17 @@ def _write_part(
     return tuple(first.shape[1:])
 
 
+def probed(rows: Tensor) -> Tensor:
+    """The first rows, fewer than all: those that `alike` takes a second look at. rows: (N, ...) -> (B, ...)."""
+    return rows[: max(1, min(PROBED, len(rows) // 2))]
+
+
 def alike(rows: Tensor, again: Tensor) -> bool:
     """Whether the second look at the same rows gave the same numbers, but for rounding. rows, again: (B, ...)."""
-    return rows.shape == again.shape and bool((rows - again).abs().max() <= ROUNDING * rows.abs().max().clamp(min=1))
+    if rows.shape != again.shape:
+        return False
+    drift, largest = ((values.flatten(1)).abs().amax(1) for values in (rows - again, rows))
+    return bool((drift <= ROUNDING * largest.clamp(min=1)).all())
 
 
 def _features(body: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

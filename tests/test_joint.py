@@ -7,7 +7,10 @@ from commands import Home, ended, rows
 from safetensors.torch import load_file
 from sklearn.preprocessing import StandardScaler
 from third_party import install
+from twist import Twist
 
+from benchfw import FeatureSet, FeatureSpace, PluginError
+from benchfw.cell import _met_prior
 from benchfw.metrics import score
 
 AXES = (
@@ -121,3 +124,14 @@ def test_the_correction_uses_the_prior_that_the_joint_trainer_states(home, cells
 def test_a_classifier_that_cannot_be_trained_jointly_is_skipped_with_the_reason(cells, classifier, reason):
     assert cells["none", classifier]["status"] == "done"
     assert (cells["twist", classifier]["status"], cells["twist", classifier]["reason"]) == ("skipped", reason)
+
+
+@pytest.mark.parametrize("shares", [[1.0], [0.5] * 10, [1.0, *[0.0] * 9]])
+def test_a_prior_that_is_none_fails_the_cell_before_it_trains(shares):
+    class Wrong(Twist):
+        def prior(self, train):
+            return torch.tensor(shares)
+
+    train = FeatureSet(FeatureSpace((2,), 10), torch.zeros(10, 2), torch.arange(10))
+    with pytest.raises(PluginError, match=r"^augmenter twist: prior: wants 10 positive shares that sum to 1, found \["):
+        _met_prior(Wrong(), train)
