@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from benchfw.data import Predictor
-    from benchfw_gan_feature.networks import Product
+    from benchfw_gan_feature.product import Product
 
 SOURCE = (
     "feature-space GAN for imbalanced chest X-rays (2020 capstone report on CheXpert), step 2, feature generator; "
@@ -41,7 +41,10 @@ class GanFeature(Recipe, Synthesizer):
     is Wasserstein with a gradient penalty. Labels are uniform over the classes, so the small classes are met as often
     as the large ones; a moving average of the generator's weights makes the rows. These defaults are the preset
     `stable`; `paper` is the report's GAN, `hinge` has hinge loss and spectral norm, `dfg` the settings of DFG. While it
-    trains, generated rows are compared with real ones, and a collapsed generator gives a warning.
+    trains, generated rows are compared with real ones, and a collapsed generator gives a warning. Two presets are
+    `stable` with other draws: in `mixed` half of the rows come from a class Gaussian, which varies in directions that
+    the generator leaves out; in `wide` rows lie twice as far from their class mean, for extractors that have drawn
+    their training images together.
 
     `paper` and `dfg` tune a copy of the extractor's head beside the GAN, whose cross-entropy on generated rows trains
     the generator too; the copy is given up in the end, and any classifier uses the rows. Differs from the report in
@@ -59,6 +62,8 @@ class GanFeature(Recipe, Synthesizer):
     head_beta1: float = param(0.9, "its decay of the mean gradient", ge=0, lt=1)
     head_beta2: float = param(0.999, "its decay of the squared gradient", ge=0, lt=1)
     head_batch_norm: Literal["frozen", "train"] = param("frozen", "running statistics of its batch norm: kept; updated")
+    spread: float = param(1.0, "factor on a generated row's distance from its class mean, once trained", gt=0)
+    gaussian: float = param(0.0, "share of the rows that come from a shrunk class Gaussian instead", ge=0, le=1)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -73,7 +78,7 @@ class GanFeature(Recipe, Synthesizer):
 
     def restore(self, state: Mapping[str, Tensor], train: FeatureSet, ctx: Context) -> Product:
         """Rebuild the product whose `state()` this is."""
-        from benchfw_gan_feature.networks import restored
+        from benchfw_gan_feature.product import restored
 
         return restored(state, train.space, self, ctx.device)
 

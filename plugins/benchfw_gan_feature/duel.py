@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from benchfw_gan_feature.losses import Verdict, couples_rows, generator_loss, judged, slope_penalty
-from benchfw_gan_feature.networks import Critic, Generator, Product
+from benchfw_gan_feature.networks import Critic, Generator
+from benchfw_gan_feature.product import Product
 from benchfw_gan_feature.scaling import measure
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Duel:
         betas = (recipe.beta1, recipe.beta2)
         self.generator_optimiser = adam(self.generator, recipe.lr, betas)
         self.critic_optimiser = adam(self.critic, recipe.critic_lr, betas)
-        self.product = Product(deepcopy(self.generator))
+        self.product = Product(deepcopy(self.generator).eval())
 
     def round(self) -> Verdict:
         """Train the critic for its steps, then the generator for one; returns the critic's last verdict."""

@@ -12,7 +12,7 @@ from benchfw_gan_feature.looks import FEWEST, mean_of_pairs, own_rng, rows_compa
 
 if TYPE_CHECKING:
     from benchfw import Context, FeatureSet
-    from benchfw_gan_feature.networks import Product
+    from benchfw_gan_feature.product import Product
     from benchfw_gan_feature.scaling import Scaling
 
 NEIGHBOURS = 5

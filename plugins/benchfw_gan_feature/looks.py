@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchfw import FeatureSet
-    from benchfw_gan_feature.networks import Product
+    from benchfw_gan_feature.product import Product
     from benchfw_gan_feature.scaling import Scaling
 
 ROWS = 100  # real and generated rows of a class that are compared

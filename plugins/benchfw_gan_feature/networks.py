@@ -1,4 +1,4 @@
-"""Generator and critic, in the shape of the features, and the product that makes rows."""
+"""Generator and critic, in the shape of the features."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchfw.training import EMBEDDING_BATCH
 from benchfw_gan_feature.layers import Style, ending, initialise, pyramid
-from benchfw_gan_feature.scaling import Scaling
 from benchfw_gan_feature.tables import table_decoder, table_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from benchfw import FeatureSpace
     from benchfw_gan_feature.recipe import Recipe
+    from benchfw_gan_feature.scaling import Scaling
 
 DENSE_LIMIT = 1024  # numbers in a map above which it is convolved
 DENSE_WIDTH = 256  # units of hidden layers where the width is to follow the features, and these are few numbers
@@ -117,32 +114,3 @@ def width_of(shape: tuple[int, ...], recipe: Recipe) -> int:
     if recipe.width is not None:
         return recipe.width
     return shape[0] if convolved(shape) else DENSE_WIDTH
-
-
-class Product:
-    """A trained generator as the harness uses it."""
-
-    def __init__(self, generator: Generator):
-        self.generator = generator.eval()
-
-    @torch.no_grad()
-    def __call__(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Labels (M,) int64 on any device -> rows (M, *shape) float32 on the device of the features."""
-        means = self.generator.scaling.means
-        noise = torch.randn(len(labels), self.generator.z, generator=rng, device=rng.device).to(means.device)
-        rows = means.new_empty(len(labels), *means.shape[1:])
-        for block in torch.arange(len(labels), device=means.device).split(EMBEDDING_BATCH):
-            rows[block] = self.generator(noise[block], labels.to(means.device)[block])
-        return rows
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything that `restored` needs: weights, statistics of batch norm, and scaling."""
-        return self.generator.state_dict()
-
-
-def restored(state: Mapping[str, Tensor], space: FeatureSpace, recipe: Recipe, device: torch.device) -> Product:
-    """Rebuild the product whose `state()` this is, for the same space and parameters."""
-    with torch.device("meta"):  # no time for weights that are replaced at once
-        generator = Generator(space, Scaling.empty(recipe.scaling, space), recipe)
-    generator.load_state_dict(state, assign=True)
-    return Product(generator.to(device))

@@ -82,13 +82,16 @@ DFG = PAPER | {
 }
 
 UNTAUGHT = {"steps": 600, "head_lr": 1e-4, "head_beta1": 0.9, "head_beta2": 0.999, "head_batch_norm": "frozen"}
+DRAWN = {"spread": 1.0, "gaussian": 0.0}
 TAUGHT = {"steps": 2000, "head_lr": 1e-7, "head_beta1": 0.9, "head_beta2": 0.999, "head_batch_norm": "train"}
 
 SYNTHESIZER = {
-    "paper": PAPER | TAUGHT,
-    "stable": STABLE | UNTAUGHT,
-    "hinge": HINGE | UNTAUGHT,
-    "dfg": DFG | TAUGHT | {"steps": 4000, "head_lr": 1e-4, "head_beta1": 0.5, "head_beta2": 0.9},
+    "paper": PAPER | TAUGHT | DRAWN,
+    "stable": STABLE | UNTAUGHT | DRAWN,
+    "mixed": STABLE | UNTAUGHT | DRAWN | {"gaussian": 0.5},
+    "wide": STABLE | UNTAUGHT | DRAWN | {"spread": 2.0},
+    "hinge": HINGE | UNTAUGHT | DRAWN,
+    "dfg": DFG | TAUGHT | DRAWN | {"steps": 4000, "head_lr": 1e-4, "head_beta1": 0.5, "head_beta2": 0.9},
 }
 
 SCHEDULE = {"head_every": 2, "real_every": 5}  # the report's; without one the joint form has nothing to train

@@ -13,12 +13,13 @@ from benchfw_gan_feature.duel import Duel
 from benchfw_gan_feature.health import Health
 from benchfw_gan_feature.lessons import Lessons, updates
 from benchfw_gan_feature.looks import HeldOut, Patience
+from benchfw_gan_feature.product import finished
 
 if TYPE_CHECKING:
     from benchfw import Context, FeatureSet
     from benchfw_gan_feature import GanFeature
     from benchfw_gan_feature.losses import Verdict
-    from benchfw_gan_feature.networks import Product
+    from benchfw_gan_feature.product import Product
 
 CHECKED = 50  # steps between two looks at whether the loss is finite, each of which waits for the device
 
@@ -35,7 +36,7 @@ def fit(recipe: GanFeature, train: FeatureSet, val: FeatureSet | None, ctx: Cont
         held_out = HeldOut(val, duel.scaling, ctx.seed, ctx.device)
         patience = Patience("val_energy", partial(held_out.distance, duel.product), sign=-1, looks=recipe.patience)
     play(duel, recipe.steps, lessons, patience)
-    return duel.product
+    return finished(duel.product.generator, recipe, train, ctx)
 
 
 def beside(recipe: GanFeature, duel: Duel) -> Lessons:

@@ -1,0 +1,79 @@
+"""What a trained GAN is to the harness: a function that makes rows, and a state from which it can be made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from benchfw.training import EMBEDDING_BATCH
+from benchfw_gan_feature.gaussian import Residuals, sketched
+from benchfw_gan_feature.networks import Generator
+from benchfw_gan_feature.scaling import Scaling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchfw import Context, FeatureSet, FeatureSpace
+    from benchfw_gan_feature import GanFeature
+    from benchfw_gan_feature.recipe import Recipe
+
+FACTORS = "gaussian.factors"  # their name in a product's state
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A generator whose rows may be stretched, and mixed with those of class Gaussians.
+
+    spread: factor on a generated row's distance from its class mean. gaussian: residuals that take the generator's
+    place in this share of the rows, or None.
+    """
+
+    generator: Generator
+    spread: float = 1.0
+    gaussian: Residuals | None = None
+    share: float = 0.0
+
+    @torch.no_grad()
+    def __call__(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Labels (M,) int64 on any device -> rows (M, *shape) float32 on the device of the features."""
+        means, floor = self.generator.scaling.means, self.generator.scaling.floor
+        labels = labels.to(means.device)
+        noise = torch.randn(len(labels), self.generator.z, generator=rng, device=rng.device).to(means.device)
+        rows = means.new_empty(len(labels), *means.shape[1:])
+        for block in torch.arange(len(labels), device=means.device).split(EMBEDDING_BATCH):
+            rows[block] = self.generator(noise[block], labels[block])
+        if self.spread != 1:
+            rows = torch.lerp(means[labels], rows, self.spread).clamp(min=floor)
+        if self.gaussian is not None:
+            chosen = torch.rand(len(labels), generator=rng, device=rng.device).to(means.device) < self.share
+            rows[chosen] = (means[labels[chosen]] + self.gaussian(labels[chosen], rng)).clamp(min=floor)
+        return rows
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that `restored` needs: weights, statistics of batch norm, scaling, and the Gaussians' factors."""
+        factors = {} if self.gaussian is None else {FACTORS: self.gaussian.factors}
+        return self.generator.state_dict() | factors
+
+
+def finished(generator: Generator, recipe: GanFeature, train: FeatureSet, ctx: Context) -> Product:
+    """The product of a trained generator, with what the recipe wants beside it."""
+    gaussian = sketched(train, generator.scaling.means, ctx.rng) if recipe.gaussian else None
+    return Product(generator.eval(), recipe.spread, gaussian, recipe.gaussian)
+
+
+def restored(state: Mapping[str, Tensor], space: FeatureSpace, recipe: GanFeature, device: torch.device) -> Product:
+    """Rebuild the product whose `state()` this is, for the same space and parameters."""
+    weights = {name: values for name, values in state.items() if name != FACTORS}
+    gaussian = Residuals(state[FACTORS].to(device)) if FACTORS in state else None
+    return Product(loaded(weights, space, recipe).to(device).eval(), recipe.spread, gaussian, recipe.gaussian)
+
+
+def loaded(weights: Mapping[str, Tensor], space: FeatureSpace, recipe: Recipe) -> Generator:
+    """A generator with these weights."""
+    with torch.device("meta"):  # no time for weights that are replaced at once
+        generator = Generator(space, Scaling.empty(recipe.scaling, space), recipe)
+    generator.load_state_dict(weights, assign=True)
+    return generator
