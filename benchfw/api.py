@@ -51,6 +51,10 @@ class Results:
         """Seconds of each stage, MiB and synthetic rows, the means of the repetitions."""
         return tables.costs(self.rows)
 
+    def fidelity(self) -> pd.DataFrame:
+        """Synthetic rows beside held-out ones: a line for each augmenter and class, each measure with its floor."""
+        return tables.fidelity(self.rows)
+
     def answer(self, metric: str | None = None) -> str:
         """What each augmenter does to a metric, in a sentence; default is the experiment's metric."""
         experiment, _ = self._read()

@@ -26,7 +26,7 @@ from benchfw.embedding import Embedding, alike, embed, probed
 from benchfw.errors import BenchfwError, CannotRun, PluginError, StoreError
 from benchfw.fidelity import alarms, fidelity
 from benchfw.keys import Keys, fitted_as, keys_of
-from benchfw.machine import determinism, peak_mib, reset_peak
+from benchfw.machine import arithmetic, peak_mib, reset_peak
 from benchfw.metrics import readouts, score
 from benchfw.place import Place, context, facts_of, save_tensors
 from benchfw.plan import Cell, layout_misfit
@@ -79,7 +79,7 @@ def attempt(cell: Cell, place: Place) -> dict[str, Any]:
     for left in (predictions, told):  # of an earlier run of this cell
         left.unlink(missing_ok=True)
     try:
-        with determinism(cell.experiment.deterministic):
+        with arithmetic(deterministic=cell.experiment.deterministic):
             return run_cell(cell, place)
     except StoreError:
         raise
@@ -147,7 +147,7 @@ def _met_prior(joint: JointTrainer, train: FeatureSet) -> Tensor:
 
 
 def _selected(selector: Selector, train: FeatureSet, ctx: Context) -> FeatureSet:
-    index = selector.select(train, ctx)
+    index = selector.select(_as_accepted(selector, train), ctx)
     if index.dtype != torch.int64 or not bool(((index >= 0) & (index < len(train))).all()):
         raise PluginError(f"augmenter {label(selector)}: wants int64 positions in 0..{len(train) - 1}, found others")
     kept = train.take(index)
@@ -262,6 +262,9 @@ def _trained(cell: Cell, train: FeatureSet, val: FeatureSet | None, ctx: Context
     classifier = cell.classifier
     if not isinstance(cell.augmenter, JointTrainer):
         return classifier.fit(train, val, ctx)
+    if train.space.layout not in cell.augmenter.accepts:
+        accepted, found = " or ".join(cell.augmenter.accepts), train.space.layout
+        raise CannotRun(f"augmenter {label(cell.augmenter)} takes {accepted}s, but the features are {found}s")
     if not isinstance(classifier, NeuralClassifier):
         raise CannotRun(f"augmenter {label(cell.augmenter)} trains a network, and {label(classifier)} has none")
     return cell.augmenter.fit_jointly(train, val, classifier.network(train, ctx), classifier, ctx)

@@ -268,7 +268,7 @@ class NeuralClassifier(Classifier):
 
     @property
     def gives(self) -> frozenset[str]:
-        """A network, which a joint trainer may train."""
+        """A network, which a joint trainer may train; a subclass with a loop of its own gives nothing here."""
         return frozenset({"network"})
 
     @property

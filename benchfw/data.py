@@ -224,6 +224,7 @@ class FeatureSet:
 
     def rows(self, index: Tensor) -> Tensor:
         """The real rows at these positions. index: (B,) int64 on the CPU -> (B, *shape) float32 on the device."""
+        index = index.cpu()
         return self.values[index if self.index is None else self.index[index]].to(self.device)
 
     def nth(self, labels: Tensor, position: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from benchfw.data import FeatureSet, FeatureSpace, ImageSet
 from benchfw.dataset import FeatureDataset, ImageDataset, LabelledDataset, Samples
 from benchfw.errors import BenchfwError, DataError, PluginError
 from benchfw.keys import contents
-from benchfw.machine import resident
+from benchfw.machine import fits, resident
 from benchfw.place import Place, context, facts_of, save_tensors
 from benchfw.seeding import isolated, seed_for
 from benchfw.splits import Splits, repeated, split
@@ -196,11 +196,12 @@ def _extractor(
 
 
 def _near(images: ImageSet, device: torch.device) -> ImageSet:
-    """The same samples with their images and no others, up to 1 GiB; in the GPU's memory where they fit there.
+    """The same samples with their images and no others: in the GPU's memory where they fit there, else up to 1 GiB.
 
     Larger sets stay views on the pool, which holds test images too; who reads `rows` never meets one.
     """
-    if device.type != "cuda" and len(images) * images.pool[0].numel() > OWN_BYTES:
+    count = len(images) * images.pool[0].numel()
+    if count > OWN_BYTES and not fits(count, device):
         return images
     own = replace(images, pool=images.rows(torch.arange(len(images))), index=None)
     return replace(own, pool=resident(own.pool, device))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = (  # the core's modules whose code decides numbers
     *("errors", "data", "dataset", "context", "seeding", "imbalance", "splits", "training", "metrics"),
-    *("components", "hookspecs", "place", "embedding", "cell"),
+    *("components", "hookspecs", "machine", "place", "embedding", "cell"),
 )
 FIDELITY = ("benchfw.fidelity", "benchfw.lens", "benchfw.likeness")
 FORMAT = 1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 RECORDED = ("benchfw", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pydantic", "pluggy", "safetensors")
 
 
@@ -44,36 +45,64 @@ def device_named(name: str) -> torch.device:
 
 
 def precision_on(device: torch.device, wanted: str) -> str:
-    """The arithmetic of training steps, float32 or bf16: `auto` is bf16 on CUDA, else float32."""
+    """The arithmetic of training steps, float32 or bf16: `auto` is bf16 on a CUDA device that has it, else float32."""
+    import torch
+
     if wanted != "auto":
         return wanted
-    return "bf16" if device.type == "cuda" else "float32"
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
 @contextmanager
-def determinism(wanted: bool) -> Iterator[None]:
-    """While it lasts, make torch refuse operations that may give other bits in each run; nothing when not wanted."""
+def arithmetic(*, deterministic: bool) -> Iterator[None]:
+    """While it lasts, float32 means float32 on CUDA too, and operations that give other bits each time are refused.
+
+    torch would round the inputs of convolutions to TF32, ten bits of mantissa. deterministic: whether to refuse.
+    """
     import torch
 
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's matrix products are refused
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    rounding = cudnn.allow_tf32, matmul.allow_tf32
+    before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    if deterministic:
         torch.use_deterministic_algorithms(True)
-        torch.backends.cudnn.deterministic = True
+        cudnn.deterministic = True
     try:
         yield
     finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = rounding
         torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.deterministic = before[1]
+        cudnn.deterministic = before[1]
+
+
+def prepare_determinism() -> None:
+    """Set the variable that CUDA's matrix products want, which they read once, before their first use.
+
+    Raises UsageError when it is too late for this process.
+    """
+    import torch
+
+    if WORKSPACE in os.environ:
+        return
+    if torch.cuda.is_initialized():
+        raise UsageError(f"--deterministic: CUDA is in use already; set {WORKSPACE}=:4096:8 before Python starts")
+    os.environ[WORKSPACE] = ":4096:8"
+
+
+def fits(count: int, device: torch.device) -> bool:
+    """Whether so many bytes take at most half of what is free in the GPU's memory; never where there is no GPU."""
+    import torch
+
+    if device.type != "cuda":
+        return False
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch, and free
+    return count <= (torch.cuda.mem_get_info(device)[0] + unused) // 2
 
 
 def resident(values: Tensor, device: torch.device) -> Tensor:
-    """The same numbers in the GPU's memory, where they take at most half of what is free there; else as they are."""
-    import torch
-
-    if device.type != "cuda" or values.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
-        return values
-    return values.to(device)
+    """The same numbers in the GPU's memory where they fit, else as they are."""
+    return values.to(device) if fits(values.nbytes, device) else values
 
 
 @cache

@@ -17,7 +17,7 @@ from benchfw.embedding import forget
 from benchfw.errors import BenchfwError, StoreError, UsageError
 from benchfw.experiment import REFERENCES, Experiment, requested
 from benchfw.keys import Planned, keys_of
-from benchfw.machine import describe, device_named, usable_cores
+from benchfw.machine import describe, device_named, prepare_determinism, usable_cores
 from benchfw.metrics import metric_named
 from benchfw.plan import Cell, as_json, cells
 from benchfw.store import FREE, RunDirectory, StageCache, experiment_digest, saving, write_atomically
@@ -155,6 +155,8 @@ def run(planned: Sequence[Planned], directory: RunDirectory, settings: Settings,
     if settings.jobs != 0 and multiprocessing.parent_process() is not None:
         raise UsageError(GUARD)
     forget()
+    if planned[0].cell.experiment.deterministic:
+        prepare_determinism()
     machine = describe(device_named(settings.device), planned[0].cell.experiment.threads)
     with directory.opened(planned, machine):
         waiting = _what_to_run(planned, directory, watcher)

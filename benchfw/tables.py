@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 AXES = ("dataset", "imbalance", "extractor", "augmenter", "classifier")
 KEY = (*AXES, "correction")
+ALL = "(all)"  # in brackets, since a class may be named all
 COUNTED = {"n_train": "n_train", "n_test": "n_test", "n_fake": "n_fake", "n_compared": "n", "d": "d"}
 FIDELITY_KEY = ("dataset", "imbalance", "extractor", "augmenter", "class")
 REFERENCE = ("augmenter", "classifier", "correction")  # what names a line inside its data set, imbalance and extractor
@@ -97,8 +98,8 @@ def costs(rows: Iterable[Row]) -> pd.DataFrame:
 def fidelity(rows: Iterable[Row]) -> pd.DataFrame:
     """How synthetic rows compare with held-out ones: a line for each combination of `FIDELITY_KEY`.
 
-    The last line of an augmenter has class `all`. Beside the key: n, the repetitions; the means of the numbers of rows
-    and of D, as `benchfw.fidelity` names them; and for each of its measures m_n, m_mean and m_sd over the
+    The last line of an augmenter has class `(all)`. Beside the key: n, the repetitions; the means of the numbers of
+    rows and of D, as `benchfw.fidelity` names them; and for each of its measures m_n, m_mean and m_sd over the
     repetitions where it is defined, and m_floor, the mean of its floor. NaN where no repetition tells.
     """
     import pandas as pd
@@ -122,8 +123,7 @@ def _looks(rows: Iterable[Row]) -> dict[Axes, list[dict[str, Row]]]:
     found: dict[Axes, dict[int, dict[str, Row]]] = defaultdict(dict)
     for row in rows:
         if row["status"] == "done" and row.get("fidelity"):
-            names = {str(c): name for c, name in enumerate(row["class_names"])}
-            look = {names.get(str(line["class"]), "all"): line for line in row["fidelity"]}
+            look = dict(zip([*row["class_names"], ALL], row["fidelity"], strict=True))
             found[tuple(row["axes"][axis] for axis in FIDELITY_KEY[:-1])][row["axes"]["repetition"]] = look
     return {axes: [looks[repetition] for repetition in sorted(looks)] for axes, looks in found.items()}
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from benchfw import FeatureSet, FeatureSpace, training
+from benchfw.fidelity import fidelity
 
 K = 3  # so that a class of 1,000 maps fills a block of 64 MiB
 
@@ -67,10 +68,19 @@ def gan_scaling(train):
     measure(train)
 
 
+def judged(train):
+    """Fidelity, with the maps on both sides; a class less, so that some have rows missing."""
+    labels = train.labels.clone()
+    labels[labels.eq(2).nonzero()[::2, 0]] = 0
+    train = FeatureSet(train.space, train.values, labels)
+    fidelity(train.draw, train, train, seed=0)
+
+
 WORKS = {
     "stream": stream,
     "scale": FeatureSet.scale,
     "gan-feature": gan_scaling,
+    "fidelity": judged,
     "copy": FeatureSet.numpy,  # the whole set at once: what the test's limit must find
 }
 

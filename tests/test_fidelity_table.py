@@ -39,7 +39,7 @@ def test_classifiers_share_a_line_and_repetitions_are_averaged():
     rows = [row("random", c, r, look) for c in ("head", "linear") for r, look in enumerate(looks)]
     frame = table([*rows, row("none", "head", 0, []), {"axes": rows[0]["axes"], "status": "failed"}])
     assert frame["augmenter"].tolist() == ["random"] * 3
-    assert frame["class"].tolist() == ["cat", "dog", "all"]
+    assert frame["class"].tolist() == ["cat", "dog", "(all)"]
     assert frame["n"].tolist() == [2, 2, 2]
     dog = frame.iloc[1]
     for measure in MEASURES.values():

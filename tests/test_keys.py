@@ -15,7 +15,7 @@ from benchfw.keys import _digest, _loaded_digest, content_digest, contents, keys
 from benchfw.plan import cells
 from benchfw.registry import Registry, installed
 
-STAGES = ("embed", "augment", "cell")
+STAGES = ("embed", "augment", "fidelity", "cell")
 SMALL = Experiment(
     name="small",
     datasets=("digits",),
@@ -68,22 +68,22 @@ def test_the_same_cell_has_the_same_keys():
     assert keys() == keys()
 
 
-def test_the_three_keys_differ():
-    assert len({getattr(keys(), stage) for stage in STAGES}) == 3
+def test_the_four_keys_differ():
+    assert len({getattr(keys(), stage) for stage in STAGES}) == 4
 
 
 @pytest.mark.parametrize(
     ("changes", "stages"),
     [
-        ({"datasets": ["fashion-mnist"]}, ["embed", "augment", "cell"]),
-        ({"imbalances": ["step:10"]}, ["embed", "augment", "cell"]),
-        ({"imbalances": ["step:20:permuted"]}, ["embed", "augment", "cell"]),
-        ({"imbalances": ["exp:20"]}, ["embed", "augment", "cell"]),
-        ({"extractors": ["lenet5@steps=10"]}, ["embed", "augment", "cell"]),
-        ({"extractors": ["pixels"]}, ["embed", "augment", "cell"]),
-        ({"augmenters": ["smote@k=3"]}, ["augment", "cell"]),
+        ({"datasets": ["fashion-mnist"]}, ["embed", "augment", "fidelity", "cell"]),
+        ({"imbalances": ["step:10"]}, ["embed", "augment", "fidelity", "cell"]),
+        ({"imbalances": ["step:20:permuted"]}, ["embed", "augment", "fidelity", "cell"]),
+        ({"imbalances": ["exp:20"]}, ["embed", "augment", "fidelity", "cell"]),
+        ({"extractors": ["lenet5@steps=10"]}, ["embed", "augment", "fidelity", "cell"]),
+        ({"extractors": ["pixels"]}, ["embed", "augment", "fidelity", "cell"]),
+        ({"augmenters": ["smote@k=3"]}, ["augment", "fidelity", "cell"]),
         ({"augmenters": ["smote@fill=0.5"]}, ["cell"]),  # all fills share one fit
-        ({"augmenters": ["eos"]}, ["augment", "cell"]),
+        ({"augmenters": ["eos"]}, ["augment", "fidelity", "cell"]),
         ({"classifiers": ["linear@lr=1e-2"]}, ["cell"]),
         ({"classifiers": ["head"]}, ["cell"]),
     ],
@@ -95,10 +95,10 @@ def test_a_component_and_its_parameters_move_their_stage_and_the_later_ones(chan
 @pytest.mark.parametrize(
     ("setting", "stages"),
     [
-        ("seed=1", ["embed", "augment", "cell"]),
-        ("test_fraction=0.3", ["embed", "augment", "cell"]),
-        ("val_fraction=0", ["embed", "augment", "cell"]),
-        ("threads=2", ["embed", "augment", "cell"]),
+        ("seed=1", ["embed", "augment", "fidelity", "cell"]),
+        ("test_fraction=0.3", ["embed", "augment", "fidelity", "cell"]),
+        ("val_fraction=0", ["embed", "augment", "fidelity", "cell"]),
+        ("threads=2", ["embed", "augment", "fidelity", "cell"]),
         ("adapt=pool", ["cell"]),
         ("many_over=50", ["cell"]),
         ("few_under=5", ["cell"]),
@@ -123,6 +123,12 @@ def test_other_axes_of_the_experiment_move_nothing():
     )
     found = cells(wider, installed())[0]
     assert keys_of(found, torch.device("cpu"), None) == keys()
+
+
+def test_the_code_of_fidelity_moves_its_stage_and_the_rows_and_no_fit(monkeypatch):
+    before = keys()
+    monkeypatch.setattr("benchfw.keys.FIDELITY", ("benchfw.fidelity", "benchfw.lens"))  # as if likeness had changed
+    assert moved(before, keys()) == ["fidelity", "cell"]
 
 
 def test_the_device_class_moves_every_stage():
@@ -273,12 +279,12 @@ def test_comments_docstrings_and_layout_move_nothing(plugin_keys, old, new):
 def test_code_moves_the_stage_and_the_later_ones(plugin_keys, old, new):
     before = plugin_keys({"__init__.py": CODE})
     assert CODE.count(old) == 1
-    assert moved(before, plugin_keys({"__init__.py": CODE.replace(old, new)})) == ["augment", "cell"]
+    assert moved(before, plugin_keys({"__init__.py": CODE.replace(old, new)})) == ["augment", "fidelity", "cell"]
 
 
 def test_a_default_moves_the_stage(plugin_keys):
     before = plugin_keys({"__init__.py": CODE})
-    assert moved(before, plugin_keys({"__init__.py": CODE.replace("0.1", "0.2")})) == ["augment", "cell"]
+    assert moved(before, plugin_keys({"__init__.py": CODE.replace("0.1", "0.2")})) == ["augment", "fidelity", "cell"]
 
 
 def test_submodules_count_as_deep_as_they_lie(plugin_keys):
@@ -286,14 +292,14 @@ def test_submodules_count_as_deep_as_they_lie(plugin_keys):
     before = plugin_keys(files)
     assert plugin_keys(files | {"kernels/draw.py": "FACTOR = 2  # twice\n"}) == before
     assert plugin_keys(files | {"notes.txt": "nothing"}) == before
-    assert moved(before, plugin_keys(files | {"kernels/draw.py": "FACTOR = 3\n"})) == ["augment", "cell"]
-    assert moved(before, plugin_keys(files | {"kernels/more.py": ""})) == ["augment", "cell"]
+    assert moved(before, plugin_keys(files | {"kernels/draw.py": "FACTOR = 3\n"})) == ["augment", "fidelity", "cell"]
+    assert moved(before, plugin_keys(files | {"kernels/more.py": ""})) == ["augment", "fidelity", "cell"]
 
 
 def test_a_module_of_the_same_name_elsewhere_in_the_package_is_another(plugin_keys):
     at_top = plugin_keys({"__init__.py": CODE, "kernels/__init__.py": "", "turn.py": "FACTOR = 2\n"})
     below = plugin_keys({"__init__.py": CODE, "kernels/__init__.py": "", "kernels/turn.py": "FACTOR = 2\n"})
-    assert moved(at_top, below) == ["augment", "cell"]
+    assert moved(at_top, below) == ["augment", "fidelity", "cell"]
 
 
 def test_a_submodule_counts_as_it_was_when_it_was_loaded(tmp_path, monkeypatch):
@@ -325,7 +331,7 @@ def test_a_plugin_may_be_a_single_module(tmp_path, monkeypatch):
         _loaded_digest.cache_clear()  # as in the next process
         made.append(keys_of(replace(cell, augmenter=registry.get("augmenter", "jitter")()), torch.device("cpu"), None))
     assert made[0] == made[1]
-    assert moved(made[1], made[2]) == ["augment", "cell"]
+    assert moved(made[1], made[2]) == ["augment", "fidelity", "cell"]
 
 
 def test_relative_and_absolute_paths_may_stand_together(tmp_path, monkeypatch):

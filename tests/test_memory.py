@@ -54,6 +54,12 @@ def test_memory_does_not_grow_with_the_maps(peaks, work):
     assert owned(peaks, work) < LIMIT_MIB, peaks
 
 
+def test_fidelity_keeps_a_short_vector_of_each_map_and_stays_far_below_the_limit(peaks):
+    grown = peaks[MANY]["fidelity"][0] - peaks[FEW]["fidelity"][0]
+    assert grown < 0.4 * (MANY - FEW) * MAP_MIB, peaks  # up to 1,000 rows a class are compared, so it levels off
+    assert owned(peaks, "fidelity") < LIMIT_MIB, peaks
+
+
 def test_a_copy_of_the_whole_set_is_found(peaks):
     grown = peaks[MANY]["copy"][0] - peaks[FEW]["copy"][0]
     assert grown == pytest.approx((MANY - FEW) * MAP_MIB, rel=0.2)

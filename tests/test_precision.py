@@ -1,6 +1,7 @@
 """Where bfloat16 rounds and where it does not, what `deterministic` sets, and what refreshed batch norm changes."""
 
 import json
+import os
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -10,8 +11,8 @@ import torch
 from third_party import installed_here, measured
 from torch import nn
 
-from benchfw import CannotRun, Classifier, FeatureSet, FeatureSpace, hookimpl, param, training
-from benchfw.machine import determinism, precision_on
+from benchfw import CannotRun, Classifier, FeatureSet, FeatureSpace, UsageError, hookimpl, param, training
+from benchfw.machine import WORKSPACE, arithmetic, precision_on, prepare_determinism
 from benchfw_neural import Head
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -70,8 +71,11 @@ def runs(tmp_path_factory):
 # ---- bfloat16 ----
 
 
-def test_auto_is_bf16_on_a_gpu_alone():
-    assert {device.type: precision_on(device, "auto") for device in (CPU, CUDA)} == {"cpu": "float32", "cuda": "bf16"}
+def test_auto_is_bf16_on_a_gpu_that_has_it_alone(monkeypatch):
+    assert precision_on(CPU, "auto") == "float32"
+    for has, precision in ((True, "bf16"), (False, "float32")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, has=has: has)
+        assert precision_on(CUDA, "auto") == precision
 
 
 @pytest.mark.parametrize("name", ["float32", "bf16"])
@@ -151,12 +155,12 @@ def flags():
 def test_the_flags_of_torch_are_put_back_whatever_happens(monkeypatch, wanted):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")  # of the user's own
     assert flags() == (False, False)
-    with determinism(wanted):
+    with arithmetic(deterministic=wanted):
         assert flags() == (wanted, wanted)
-        with determinism(True):
+        with arithmetic(deterministic=True):
             assert flags() == (True, True)
         assert flags() == (wanted, wanted)
-    with pytest.raises(ZeroDivisionError), determinism(wanted):
+    with pytest.raises(ZeroDivisionError), arithmetic(deterministic=wanted):
         _ = 1 / 0
     assert flags() == (False, False)
 
@@ -256,3 +260,35 @@ def test_refresh_of_a_head_without_batch_norm_is_skipped_with_the_reason(tmp_pat
     lenet, cnn = measured(tmp_path, **axes)
     reason = "batch_norm=refresh: the network has no batch norm, so there is nothing to refresh"
     assert (lenet["status"], lenet["reason"], cnn["status"]) == ("skipped", reason, "done")
+
+
+# ---- CUDA's own switches ----
+
+
+def test_float32_is_not_rounded_to_tf32_in_a_cell_and_the_user_s_choice_comes_back():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    with arithmetic(deterministic=False):
+        assert (cudnn.allow_tf32, matmul.allow_tf32) == (False, False)
+    assert (cudnn.allow_tf32, matmul.allow_tf32) == before
+    assert before[0]  # torch's default, without which this test says nothing
+
+
+def test_the_variable_of_cuda_s_products_is_set_before_the_cells_and_the_user_s_own_stays(monkeypatch):
+    monkeypatch.setenv(WORKSPACE, ":16:8")
+    prepare_determinism()
+    assert os.environ[WORKSPACE] == ":16:8"
+    monkeypatch.delenv(WORKSPACE)
+    prepare_determinism()
+    assert os.environ[WORKSPACE] == ":4096:8"
+    monkeypatch.delenv(WORKSPACE)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    with pytest.raises(UsageError, match=r"^--deterministic: CUDA is in use already; set CUBLAS_WORKSPACE_CONFIG"):
+        prepare_determinism()
+
+
+def test_a_deterministic_run_sets_it_for_its_workers(tmp_path, monkeypatch):
+    monkeypatch.setenv(WORKSPACE, "x")
+    monkeypatch.delenv(WORKSPACE)
+    measured(tmp_path, classifier="tells", deterministic=True)
+    assert os.environ[WORKSPACE] == ":4096:8"
