@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from chexpert_tree import CLASSES, FOLDER, row, write_tree
+from commands import rows
 from made_files import guide_commands, says
 from PIL import Image
 
@@ -194,6 +195,17 @@ def test_the_preset_report_has_no_validation_part(ctx, tree):
     assert "validation" in CheXpert().gives
 
 
+def test_the_report_s_experiment_trains_on_all_that_is_not_test(ctx, here, home):
+    tree = write_tree(home.path / "data")
+    data = CheXpert(root=str(tree), size=8, val=0).load(ctx)
+    smaller = ("-e", "pixels", "-c", "linear@steps=5", "-a", "none", "--no-reference", "--repetitions", 1)
+    words = ("run", "chexpert-report", "--set", "dataset.chexpert.root=data", "--set", "dataset.chexpert.size=8")
+    assert here(*words, *smaller, "--set", "adapt=flatten", "--in-process", "--out", "out").code == 0
+    (done,) = rows(home.path / "out")
+    found = {"train": done["counts"], "test": done["test_counts"]}
+    assert found == counts(data)
+
+
 def test_the_harness_makes_the_test_part_where_none_is_wanted(ctx, tree):
     assert list(CheXpert(root=str(tree), size=8, test=0).load(ctx).parts) == ["train", "val"]
 
@@ -363,12 +375,72 @@ def test_broken_images_are_counted_and_named(ctx, tree, broken):
     dataset, *images = broken
     names = ", ".join(image.relative_to(tree).as_posix() for image in images)
     total = len(chexpert.chosen(tree, dataset._choice()).paths)
+    listed = broken_list(dataset, ctx)
     for _ in range(2):  # a second look finds them as broken as the first
         with says(
-            f"chexpert: 2 of {total} images cannot be read: {names} (No such file or directory); unpack them again, or "
-            "leave them out with --set dataset.chexpert.broken=skip"
+            f"chexpert: 2 of {total} images cannot be read: {names} (No such file or directory); all of them are "
+            f"listed in {listed}; unpack them again, or leave them out with --set dataset.chexpert.broken=skip"
         ):
             dataset.load(ctx)
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+def test_all_broken_images_are_listed_in_a_file_with_their_reasons_until_they_are_repaired(ctx, tree, policy):
+    dataset = CheXpert(root=str(tree), size=16, broken=policy, val=0)
+    images = first_images(tree, dataset, 5)
+    for image in images:
+        image.write_bytes(b"")
+    said = loaded_or_refused(dataset, ctx)
+    listed = broken_list(dataset, ctx)
+    assert "5 of " in said
+    assert f"; all of them are listed in {listed}; " in said
+    wanted = [f"{image.relative_to(tree).as_posix()}\tno image that Pillow knows" for image in images]
+    assert listed.read_text().splitlines() == wanted
+    for image in images:
+        Image.fromarray(np.zeros((24, 30), np.uint8)).save(image)
+    dataset.load(ctx)
+    assert not listed.exists()
+
+
+def broken_list(dataset, ctx):
+    """Where the list of broken images is."""
+    return dataset.files(ctx.downloads)[1].with_name("broken.tsv")
+
+
+def loaded_or_refused(dataset, ctx):
+    """The last warning, or the error."""
+    try:
+        dataset.load(ctx)
+    except DataError as error:
+        return str(error)
+    return ctx.warnings[-1]
+
+
+@pytest.mark.parametrize("deep", [np.uint16, np.int32, np.float32])
+def test_an_image_of_more_than_8_bits_is_broken_and_not_cut_off(ctx, tree, deep):
+    dataset = CheXpert(root=str(tree), size=16)
+    (image,) = first_images(tree, dataset, 1)
+    Image.fromarray(np.full((24, 30), 30_000, deep)).save(image, format="TIFF")
+    name = image.relative_to(tree).as_posix()
+    assert f" images cannot be read: {name} (more than 8 bits a channel); " in loaded_or_refused(dataset, ctx)
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_part_that_loses_a_class_to_broken_images_is_refused(ctx, tree, part, whole):
+    dataset = CheXpert(root=str(tree), size=16, broken="skip")
+    lines = chexpert.chosen(tree, dataset._choice()).parts[part]
+    lost = lines if whole else lines[lines["label"] == 3]
+    for path in lost["path"]:
+        (tree / path).unlink()
+    c = 0 if whole else 3
+    count = int((lines["label"] == c).sum())
+    with says(
+        f"chexpert: {tree}: all {count} images of class {CLASSES[c]!r} in {part} are broken; "
+        f"wants at least one that can be read: unpack those that {broken_list(dataset, ctx)} lists again, or leave the "
+        "class out with --set dataset.chexpert.classes=NAMES"
+    ):
+        dataset.load(ctx)
 
 
 def test_broken_images_can_be_left_out(ctx, tree, broken, tmp_path):
@@ -380,7 +452,8 @@ def test_broken_images_can_be_left_out(ctx, tree, broken, tmp_path):
     assert torch.equal(data.train.labels, whole.train.labels[keep])
     assert data.test.labels.tolist() == whole.test.labels.tolist()
     assert ctx.warnings[-1].startswith("chexpert: 2 of ")
-    assert ctx.warnings[-1].endswith("(No such file or directory); they are left out, so the parts are smaller")
+    assert "(No such file or directory); all of them are listed in " in ctx.warnings[-1]
+    assert ctx.warnings[-1].endswith("broken.tsv; they are left out, so the parts are smaller")
 
 
 def test_a_repaired_image_is_used(tree, broken, tmp_path):

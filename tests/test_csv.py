@@ -6,7 +6,7 @@ import torch
 from made_files import guide_commands, picture, pixels, saved, says
 
 from benchfw import DataError, UsageError
-from benchfw_datasets import Csv, ImageFolder
+from benchfw_datasets import Csv, ImageFolder, Npz
 
 IMAGES = pixels(6, 5, 6)
 NAMES = ("cat/a", "cat/b", "cat/c", "dog/a", "dog/b", "dog/c")
@@ -59,11 +59,32 @@ def test_columns_may_stand_in_any_order_and_lines_be_empty(ctx, listed):
 
 
 @pytest.mark.parametrize(
-    ("labels", "names"), [(("10", "9"), ("9", "10")), (("10", "-9"), ("-9", "10")), (("x10", "x9"), ("x10", "x9"))]
+    ("labels", "names"),
+    [
+        (("10", "9"), ("9", "10")),
+        (("10", "-9"), ("-9", "10")),
+        (("x10", "x9"), ("x10", "x9")),
+        (("10", "--5"), ("--5", "10")),
+    ],
 )
 def test_whole_numbers_are_sorted_by_their_value(ctx, listed, labels, names):
     text = "path,label\n" + "".join(f"{name}.png,{labels[n % 2]}\n" for n, name in enumerate(NAMES))
     assert Csv(path=listed(text)).load(ctx).class_names == names
+
+
+@pytest.mark.parametrize("names", [[str(n) for n in range(11)], [f"n{n}" for n in (0, 1, 10, *range(2, 10))]])
+def test_eleven_classes_have_one_order_in_folders_list_and_arrays(ctx, tmp_path, names):
+    images = pixels(11, 5, 6)
+    for name, image in zip(names, images, strict=True):
+        picture(tmp_path / "photos" / name / "a.png", image)
+    lines = [f"photos/{name}/a.png,{name}" for name in names]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
+    arrays = saved(tmp_path / "a.npz", X=images, y=np.array(names))
+    sources = (ImageFolder(path=str(tmp_path / "photos")), Csv(path=str(tmp_path / "list.csv")), Npz(path=arrays))
+    data = [source.load(ctx) for source in sources]
+    assert {one.class_names for one in data} == {tuple(names)}
+    assert [one.train.labels.tolist() for one in data] == [list(range(11))] * 3
+    assert len({one.fingerprint for one in data}) == 1
 
 
 def test_paths_may_be_absolute_or_lead_out_of_the_folder(ctx, tmp_path, listed):
@@ -125,6 +146,8 @@ COLUMNS = "wants path, label and, if any, split and group, and no other"
             "path,label,split\na.png,x,train\nb.png,y,train\na.png,x,test\n",
             "lines 2 and 4 list the same image, a.png; remove one of them",
         ),
+        ("path,label\na.png,x\n./a.png,y\n", "lines 2 and 3 list the same image, ./a.png; remove one of them"),
+        ("path,label\na/../b.png,x\nb.png,y\n", "lines 2 and 3 list the same image, b.png; remove one of them"),
         ("path,label\na.png,x\n", "train has the classes ['x']; wants at least 2"),
         (
             "path,label,split\na.png,x,train\nb.png,y,train\nc.png,z,test\n",
@@ -201,3 +224,9 @@ def test_a_command_of_the_guide_is_understood(here, home, words):
     saved(home.path / "features.npz", train_features=pixels(2, 3), train_labels=[0, 1], fc_weight=pixels(2, 3))
     done = here("plan", *words[1:])
     assert (done.code, done.err) == (0, "")
+
+
+def test_an_image_given_once_by_its_absolute_path_and_once_by_its_relative_one_is_refused(ctx, tmp_path, listed):
+    file = listed(f"path,label\ncat/a.png,cat\n{tmp_path}/cat/a.png,dog\n")
+    with says(f"csv: {file}: lines 2 and 3 list the same image, {tmp_path}/cat/a.png; remove one of them"):
+        Csv(path=file).load(ctx)

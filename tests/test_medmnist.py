@@ -84,6 +84,17 @@ def test_without_a_file_it_says_where_to_get_it_and_where_to_put_it(ctx, tmp_pat
         MedMnist().load(ctx)
 
 
+def test_without_a_home_a_given_path_is_read_and_the_usual_places_are_said(ctx, tmp_path, breast, monkeypatch):
+    monkeypatch.setenv("HOME", "~")  # which expands to itself, as where there is no home
+    assert len(MedMnist(flag="breastmnist", size=64, path=str(breast)).load(ctx).train) == 4
+    assert len(MedMnist(flag="breastmnist", size=64).load(ctx).train) == 4
+    with says(
+        f"medmnist: pneumoniamnist.npz is neither in {tmp_path}/medmnist nor in ~/.medmnist, and nothing is downloaded "
+        f"here; get it from {RECORD}/pneumoniamnist.npz and put it into {tmp_path}/medmnist"
+    ):
+        MedMnist().load(ctx)
+
+
 def test_a_file_with_another_hash_is_refused(ctx, breast):
     wanted = medmnist.OFFICIAL["breastmnist"].md5s[1]
     breast.write_bytes(b"something else")

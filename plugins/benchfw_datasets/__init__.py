@@ -102,8 +102,9 @@ class CheXpert(Dataset):
     and validation part have equal classes and patients of their own, training the report's counts from the others; a
     class with too few images makes parts smaller, with a warning. Whole images are resized to a square (bilinear, over
     all pixels that shrink into one) and kept in the download directory, 25 KB each. The report has no test part, so
-    one is added; preset `report` has its 39,500 and 2,400 images alone. The tree's valid.csv is not read: its 234
-    images are too few for six classes. `split_seed` alone decides the parts, so repetitions share them.
+    one is added; preset `report` has its 39,500 and 2,400 images alone if the harness holds out no validation part
+    (`--set val_fraction=0`). The tree's valid.csv is not read: its 234 images are too few for six classes. `split_seed`
+    alone decides the parts, so repetitions share them.
     """
 
     name = "chexpert"

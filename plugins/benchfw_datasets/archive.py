@@ -12,7 +12,7 @@ import torch
 from benchfw import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -83,10 +83,13 @@ def _words(values: np.ndarray) -> np.ndarray:
     return words
 
 
-def classes_of(labels: Labels, names: np.ndarray | None) -> tuple[Labels, tuple[str, ...]]:
-    """Each class's label value and its name: sorted, or as class_names has them."""
+def classes_of(
+    labels: Labels, names: np.ndarray | None, *, words_in_order: Callable[[Collection[str]], Sequence[str]] = sorted
+) -> tuple[Labels, tuple[str, ...]]:
+    """Each class's label value and its name: sorted, strings by `words_in_order`, or as class_names has them."""
     if names is None:
-        values = sorted(set(labels))
+        found = set(labels)
+        values = list(words_in_order(found) if isinstance(labels[0], str) else sorted(found))
         return values, tuple(str(value) for value in values)
     if names.ndim != 1 or names.dtype.kind not in "US":
         raise DataError(f"class_names is {names.dtype} of shape {names.shape}; wants K strings, shape (K,)")

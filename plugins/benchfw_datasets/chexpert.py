@@ -109,7 +109,7 @@ def load(
     folder = pixel_cache.place(ctx.downloads, NAME, tree, found.paths, size)
     try:
         broken = pixel_cache.fill(folder, tree, found.paths, size=size, ctx=ctx)
-        _check_broken(broken, found.paths, skip=skip_broken, ctx=ctx)
+        _check_broken(broken, found.paths, folder / pixel_cache.BROKEN, skip=skip_broken, ctx=ctx)
     except DataError as error:
         raise DataError(f"{NAME}: {error}") from error.__cause__
     pool = pixel_cache.read(folder).expand(-1, channels, -1, -1)  # (P, C, S, S), each channel the same memory
@@ -120,18 +120,34 @@ def load(
         labels, groups = (torch.tensor(own[name].to_numpy(), dtype=torch.int64) for name in ("label", "patient"))
         sets[part] = ImageSet(pool, labels, groups, index=index)
         start += len(rows)
+    _check_left(sets, found.parts, choice.classes, tree, folder / pixel_cache.BROKEN)
     val, test = (sets[part] if len(found.parts[part]) else None for part in ("val", "test"))
     return ImageDataset(sets["train"], choice.classes, val=val, test=test, source=source)
 
 
-def _check_broken(broken: dict[int, str], paths: Sequence[str], *, skip: bool, ctx: Context) -> None:
+def _check_broken(broken: dict[int, str], paths: Sequence[str], listed: Path, *, skip: bool, ctx: Context) -> None:
     if not broken:
         return
     found = f"{len(broken)} of {len(paths)} images cannot be read: {pictures.few([paths[row] for row in broken])}"
-    said = f"{found} ({next(iter(broken.values()))})"
+    said = f"{found} ({next(iter(broken.values()))}); all of them are listed in {listed}"
     if not skip:
         raise DataError(f"{said}; unpack them again, or leave them out with --set dataset.{NAME}.broken=skip")
     ctx.warn(f"{NAME}: {said}; they are left out, so the parts are smaller")
+
+
+def _check_left(
+    sets: dict[str, ImageSet], parts: dict[str, pd.DataFrame], classes: Sequence[str], tree: Path, listed: Path
+) -> None:
+    """Raise DataError where a part has lost a class to its broken images."""
+    for part, rows in parts.items():
+        wanted, found = table.class_counts(rows, len(classes)), sets[part].labels.bincount(minlength=len(classes))
+        lost = [c for c, count in enumerate(found.tolist()) if wanted[c] and not count]
+        if lost:
+            raise DataError(
+                f"{NAME}: {tree}: all {wanted[lost[0]]} images of class {classes[lost[0]]!r} in {part} are broken; "
+                f"wants at least one that can be read: unpack those that {listed} lists again, or leave the class out "
+                f"with --set dataset.{NAME}.classes=NAMES"
+            )
 
 
 def chosen(tree: Path, choice: Choice) -> Chosen:

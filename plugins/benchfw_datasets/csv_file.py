@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import torch
 
 from benchfw import DataError, ImageDataset, ImageSet, Source
 from benchfw_datasets import pictures
+from benchfw_datasets.class_order import ordered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +51,7 @@ def read(file: Path) -> list[Row]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.reader(lines, strict=True)
-            return _rows([(cells, reader.line_num) for cells in reader])
+            return _rows(file, [(cells, reader.line_num) for cells in reader])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"csv: {file}: cannot be read ({pictures.reason(error)}); wants csv in UTF-8") from error
     except DataError as error:
@@ -61,7 +63,7 @@ def images(file: Path, rows: Sequence[Row]) -> list[Path]:
     return [file.parent / row.path for row in rows]
 
 
-def _rows(lines: Sequence[tuple[list[str], int]]) -> list[Row]:
+def _rows(file: Path, lines: Sequence[tuple[list[str], int]]) -> list[Row]:
     """The rows of all lines: (cells, line number) pairs."""
     header = [name.strip() for name in lines[0][0]] if lines else []
     unknown = [name for name in header if name not in (*WANTED, *OPTIONAL)]
@@ -69,7 +71,7 @@ def _rows(lines: Sequence[tuple[list[str], int]]) -> list[Row]:
         found = ", ".join(header) or "nothing"
         raise DataError(f"has the columns {found}; wants path, label and, if any, split and group, and no other")
     rows = [_row(cells, header, line) for cells, line in lines[1:] if cells]
-    _check_unique(rows)
+    _check_unique(file, rows)
     return rows
 
 
@@ -86,11 +88,11 @@ def _row(fields: Sequence[str], header: Sequence[str], line: int) -> Row:
     return Row(cells["path"], cells["label"], split, cells.get("group"), line)
 
 
-def _check_unique(rows: Sequence[Row]) -> None:
-    """Refuse an image that is listed twice: in two parts it would be trained on and tested on."""
+def _check_unique(file: Path, rows: Sequence[Row]) -> None:
+    """Refuse an image that is listed twice, however spelt: in two parts it would be trained on and tested on."""
     seen: dict[str, Row] = {}
-    for row in rows:
-        first = seen.setdefault(row.path, row)
+    for row, path in zip(rows, images(file, rows), strict=True):
+        first = seen.setdefault(os.path.abspath(path), row)  # noqa: PTH100  # pathlib's absolute() keeps a/../b
         if first is not row:
             raise DataError(f"lines {first.line} and {row.line} list the same image, {row.path}; remove one of them")
 
@@ -110,15 +112,14 @@ def _dataset(rows: Sequence[Row], file: Path, *, size: int | None, color: str, c
 
 
 def _class_names(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The labels of train, whole numbers in the order of their values and anything else in that of the alphabet."""
+    """The labels of train, in the order of classes."""
     found = {row.label for row in rows if row.split == "train"}
     if len(found) < 2:
         raise DataError(f"train has the classes {sorted(found)}; wants at least 2")
     for row in rows:
         if row.label not in found:
             raise DataError(f"line {row.line} has the label {row.label!r} in {row.split}, which train lacks")
-    numbers = all(label.lstrip("-").isdecimal() for label in found)
-    return tuple(sorted(found, key=lambda label: (int(label) if numbers else 0, label)))
+    return ordered(found)
 
 
 def _groups(rows: Sequence[Row]) -> Tensor | None:

@@ -10,6 +10,7 @@ import torch
 
 from benchfw import DataError, ImageDataset, ImageSet, Source
 from benchfw_datasets import pictures
+from benchfw_datasets.class_order import ordered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ def images_below(folder: Path) -> list[Path]:
 
 def _dataset(root: Path, *, size: int | None, color: str, ctx: Context) -> ImageDataset:
     parts = _parts(root)
-    class_names = tuple(folder.name for folder in _folders(parts["train"]))
+    class_names = ordered([folder.name for folder in _folders(parts["train"])])
     _check_classes(class_names)
     listed = {part: _listed(folder, part, class_names) for part, folder in parts.items()}
     paths = [path for part in listed.values() for path, _ in part]

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchfw import DataError, ImageDataset, Source, UsageError
 from benchfw_datasets import npz
+from benchfw_datasets.own_files import expanded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchfw import Context
 
 NAME = "medmnist"
@@ -217,7 +219,7 @@ def file_name(flag: str, size: int) -> str:
 
 def locate(name: str, path: Path | None, downloads: Path) -> Path:
     """The file in the place that is given, or in the first of the two usual ones that has it. Raises DataError."""
-    usual = (downloads / NAME, Path("~/.medmnist").expanduser())
+    usual = (downloads / NAME, expanded("~/.medmnist"))
     places = usual if path is None else (path,)
     for place in places:
         file = place if place.is_file() else place / name

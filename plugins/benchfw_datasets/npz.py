@@ -9,6 +9,7 @@ import torch
 
 from benchfw import DataError, ImageDataset, ImageSet, Source
 from benchfw_datasets import archive
+from benchfw_datasets.class_order import ordered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ def _parts(found: Sequence[str], keys: tuple[str, str]) -> Parts:
 def _dataset(parts: Parts, arrays: archive.Arrays, source: Source) -> ImageDataset:
     images = {part: _images(key, arrays[key]) for part, (key, _) in parts.items()}
     labels = {part: archive.labels_of(key, arrays[key], len(images[part])) for part, (_, key) in parts.items()}
-    classes, class_names = archive.classes_of(labels["train"], arrays.get("class_names"))
+    classes, class_names = archive.classes_of(labels["train"], arrays.get("class_names"), words_in_order=ordered)
     sets = {}
     for part, (_, key) in parts.items():
         groups = archive.groups_of("groups", arrays.get("groups"), len(images[part])) if part == "train" else None

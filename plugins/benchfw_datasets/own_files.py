@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 from zipfile import BadZipFile, ZipFile
 
 from benchfw import DataError, Dataset, UsageError, param
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class ImageFolder(Dataset):
     """Your own images as files, one folder for each class: root/<class>/*.png, or root/train/<class>, val and test.
 
-    Classes are the sorted folder names; files below them are taken in sorted order, hidden ones and other file types
-    are passed over. Pixels are read as stored: transparency is dropped, rotation tags are not applied, an animation
-    gives its first frame, and images of more than 8 bits a channel are refused.
+    Classes are the folder names, in order of value if all are integers, else of the alphabet; files below them are
+    taken in sorted order, hidden ones and other file types are passed over. Pixels are read as stored: transparency is
+    dropped, rotation tags are not applied, an animation gives its first frame, and images of more than 8 bits a channel
+    are refused.
     """
 
     name = "image-folder"
@@ -50,7 +51,7 @@ class Csv(Dataset):
 
     Relative paths count from the csv file's folder, absolute ones and those with .. are followed too. split is train,
     val or test; without the column all is train. group is anything, e.g. the patient: images of one group are not
-    separated by a split. Classes are the labels of train in sorted order. Pixels are read as `image-folder` reads them.
+    separated by a split. Classes are the labels of train; their order and the pixels are as for `image-folder`.
     """
 
     name = "csv"
@@ -80,9 +81,9 @@ class Npz(Dataset):
     """Your own images as one npz file with X and y, or with the arrays of a MedMNIST file and so its own splits.
 
     X: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, or floats in [0, 1], which become round(255 x). y: (N,) or (N, 1)
-    integers or strings, mapped to 0..K-1 in sorted order. Optional: groups (N,), samples that must not be separated,
-    e.g. the patient; class_names (K,), which sets the classes and their order. MedMNIST: train_images, train_labels,
-    and the same for val and test, which may be missing.
+    integers or strings, mapped to 0..K-1 in the order that `image-folder` has. Optional: groups (N,), samples that must
+    not be separated, e.g. the patient; class_names (K,), which sets the classes and their order. MedMNIST:
+    train_images, train_labels, and the same for val and test, which may be missing.
     """
 
     name = "npz"
@@ -136,13 +137,19 @@ class Features(Dataset):
         return (path,) if path.is_file() else ()
 
 
+@overload
+def expanded(path: str) -> Path: ...
+@overload
+def expanded(path: None) -> None: ...
+@overload
+def expanded(path: str | None) -> Path | None: ...
 def expanded(path: str | None) -> Path | None:
     """The path with ~ replaced, or None."""
     if path is None:
         return None
     try:
         return Path(path).expanduser()
-    except RuntimeError:  # ~user of an unknown user; the path is then reported as missing, as it was typed
+    except RuntimeError:  # an unknown ~user, or no home; the path is then reported as missing, as it was typed
         return Path(path)
 
 

@@ -65,9 +65,11 @@ def decoded(
 def pixels(path: Path, mode: str, size: tuple[int, int]) -> Tensor:
     """One image as (C, H, W) uint8, resized as a whole where needed: bilinear, over all pixels that shrink into one.
 
-    mode: L or RGB. size: (width, height). Raises what `BROKEN` lists.
+    mode: L or RGB. size: (width, height). Raises what `BROKEN` lists, also for more than 8 bits a channel.
     """
     with Image.open(path) as stored:
+        if stored.mode.startswith(DEEP):  # which Pillow cuts off at 255
+            raise ValueError("more than 8 bits a channel")
         # A palette may hold transparency, which Pillow takes only on the way to RGBA.
         flat = (stored.convert("RGBA") if stored.mode in ("P", "PA") else stored).convert(mode)
     if flat.size != size:

@@ -1,7 +1,8 @@
 """A folder that keeps images decoded and resized, so that 40,000 files are decoded once; safe to kill, and to share.
 
 pixels.npy holds the images, (N, 1, S, S) uint8; marks.npy a number for each of them, (N,) uint64, which says from which
-state of its file (path, size, time of change) it was decoded, 0 before; inventory.tsv these states, for the cache key.
+state of its file (path, size, time of change) it was decoded, 0 before; inventory.tsv these states, for the cache key;
+broken.tsv path and reason of each image that could not be decoded at last, where there are any.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
     from benchfw import Context
 
-FORMAT = 1
+FORMAT = 2
 BLOCK = 256  # images that are lost at most when the process is killed
-PIXELS, MARKS, INVENTORY = "pixels.npy", "marks.npy", "inventory.tsv"
+PIXELS, MARKS, INVENTORY, BROKEN = "pixels.npy", "marks.npy", "inventory.tsv", "broken.tsv"
 
 
 def place(downloads: Path, name: str, tree: Path, paths: Sequence[str], size: int) -> Path:
@@ -54,22 +55,27 @@ def _state(file: str, path: str) -> str:
 
 def note(folder: Path, lines: Sequence[str]) -> Path:
     """Keep the inventory in the folder, whole or not at all, and untouched where it has not changed."""
-    content = "".join(f"{line}\n" for line in lines).encode()
     file = folder / INVENTORY
     with _saving(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "inventory.lock"):
-            if not file.exists() or file.read_bytes() != content:
-                unfinished = folder / f"{INVENTORY}.new"
-                unfinished.write_bytes(content)
-                unfinished.replace(file)
+            _keep(file, lines)
     return file
+
+
+def _keep(file: Path, lines: Sequence[str]) -> None:
+    content = "".join(f"{line}\n" for line in lines).encode()
+    if not file.exists() or file.read_bytes() != content:
+        unfinished = file.with_name(f"{file.name}.new")
+        unfinished.write_bytes(content)
+        unfinished.replace(file)
 
 
 def fill(folder: Path, tree: Path, paths: Sequence[str], *, size: int, ctx: Context) -> dict[int, str]:
     """Decode what is new or has changed, gray, resized as a whole to size x size; returns row -> why of the others.
 
-    A process that finds another one at work waits for it. Raises DataError when the folder cannot be written.
+    The others are listed in broken.tsv too. A process that finds another one at work waits for it. Raises DataError
+    when the folder cannot be written.
     """
     wanted = np.array([_mark(line) for line in inventory(tree, paths)], dtype=np.uint64)
     broken: dict[int, str] = {}
@@ -87,7 +93,15 @@ def fill(folder: Path, tree: Path, paths: Sequence[str], *, size: int, ctx: Cont
                 _write(folder / PIXELS, good)
                 marks[list(good)] = wanted[list(good)]
                 marks.flush()
+            _list(folder / BROKEN, [f"{paths[row]}\t{why}" for row, why in broken.items()])
     return broken
+
+
+def _list(file: Path, broken: Sequence[str]) -> None:
+    if broken:
+        _keep(file, broken)
+    else:
+        file.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Tensor:
