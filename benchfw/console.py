@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 10_000  # columns where there is no terminal: whoever reads a pipe or a file wants whole lines
 MOVABLE = ("classifier", "n", "status")  # columns that move into the title when all their lines agree
-GOOD, BAD, DIM = "green", "red", "dim"
+GOOD, BAD, MOST_WARNINGS = 12  # lines; many cells may say nearly the same
+DIM = "green", "red", "dim"
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -197,8 +198,11 @@ def print_troubles(rows: Iterable[Mapping[str, Any]], there: Console) -> None:
         there.print(
             Text(f"{times} cell{'s' * (times > 1)} {status}: {reason}", style="" if status == "skipped" else BAD)
         )
-    for warning, cells in warned.items():
+    for warning, cells in list(warned.items())[:MOST_WARNINGS]:
         there.print(Text(f"warning in {len(cells)} cell{'s' * (len(cells) > 1)}: {warning}", style="yellow"))
+    if len(warned) > MOST_WARNINGS:
+        rest = len(warned) - MOST_WARNINGS
+        there.print(Text(f"and {rest} other warnings: see `warnings` in the files of the cells", style="yellow"))
 
 
 def print_plan(preview: Mapping[str, Any], there: Console) -> None:

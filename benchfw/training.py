@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Batch = tuple[Tensor, Tensor]
 LossFunction = Callable[[Tensor, Tensor], Tensor]
+Net = TypeVar("Net", bound=nn.Module)
 
 EMBEDDING_BATCH = 256  # one size everywhere: kernels round differently for other batch sizes
 DRAW_BYTES = 2**26  # synthetic rows drawn ahead of the steps that use them, at most
@@ -102,7 +103,7 @@ def fit(
     loss: logits (B, K), labels (B,) -> scalar. frozen_batch_norm: batch norm uses and keeps its running statistics.
     The loss is logged at 20 steps of the way. Raises DataError when it is no longer finite.
     """
-    _on_device(network, ctx).train()
+    on_device(network, ctx).train()
     if frozen_batch_norm:
         for module in batch_norms(network):
             module.eval()
@@ -129,7 +130,7 @@ def refresh(network: nn.Module, batches: Iterable[Batch], *, steps: int, ctx: Co
     """
     if not batch_norms(network):
         raise CannotRun("batch_norm=refresh: the network has no batch norm, so there is nothing to refresh")
-    _on_device(network, ctx).train()
+    on_device(network, ctx).train()
     with torch.no_grad():
         for step, (values, _) in enumerate(batches, start=1):
             network(values)
@@ -142,7 +143,7 @@ def batch_norms(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
-def _on_device(network: nn.Module, ctx: Context) -> nn.Module:
+def on_device(network: Net, ctx: Context) -> Net:
     """The network on the context's device; on CUDA with channels last, which its convolutions in bf16 want."""
     network.to(ctx.device)
     return network.to(memory_format=torch.channels_last) if ctx.device.type == "cuda" else network

@@ -128,6 +128,7 @@ def test_a_head_is_needed_only_where_one_is_tuned(ctx, blobs):
         ({"critic_norm": "batch"}, "set penalty=0 or another critic_norm"),
         ({"matched": False}, "set matched=true or condition=none"),
         ({"head_every": 0, "real_every": 0}, "leave the classifier untrained; set one"),
+        ({"labels": "deficit", "real_every": 0}, "set labels=uniform or real_every"),
     ],
 )
 def test_settings_that_cannot_be_trained_are_refused_with_the_cure(wrong, cure):

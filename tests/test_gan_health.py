@@ -92,7 +92,7 @@ def test_the_extractors_head_judges_consistency_where_there_is_one(ctx):
 # -- alarms of generators that fail for real
 
 
-def test_the_papers_generator_collapses_in_a_miniature_and_says_so(ctx):
+def test_a_generator_that_is_far_too_fast_collapses_and_says_so(ctx):
     train = headed(rectified([300, 60, 30], (10,)))
     fitted(small("paper", steps=300, z=100, lr=3e-2, head_every=1), train, ctx)
     last = ctx.records[-1]

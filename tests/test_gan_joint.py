@@ -6,7 +6,7 @@ import pytest
 import torch
 from gan_data import features, headed, rectified, rng, small
 
-from benchfw import CannotRun, training
+from benchfw import CannotRun, DataError, training
 from benchfw.registry import installed
 from benchfw.seeding import isolated
 from benchfw_gan_feature import GanFeatureJoint
@@ -122,10 +122,18 @@ def test_it_stops_when_the_validation_no_longer_gets_better_with_the_last_weight
     network, _ = jointly(recipe, train, ctx, head(steps=400, lr=1e-7), val)
     at = int(ctx.records[-1]["stopped_at"])
     assert at < 500
+    assert ctx.records[-2]["head_updates"] == at // 2 + at // 5
+    assert any("of 400 updates; set patience=0 for all" in warning for warning in ctx.warnings)
     assert "val_balanced_accuracy" in ctx.records[-2]
     budget = at // 2 + at // 5
     again, _ = jointly(replace(recipe, patience=0), train, replace(ctx, records=[]), head(steps=budget, lr=1e-7))
     assert all(map(torch.equal, network.parameters(), again.parameters()))
+
+
+def test_a_classifier_that_diverges_is_named_with_its_rate(train, ctx):
+    said = r"^gan-feature-joint: the classifier's loss is .* lower the classifier's lr=1e\+30"
+    with pytest.raises(DataError, match=said):
+        jointly(small("stable", GanFeatureJoint), train, ctx, head(lr=1e30, steps=60))
 
 
 def test_held_out_rows_change_nothing_without_patience(train, ctx):

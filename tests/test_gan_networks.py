@@ -324,3 +324,7 @@ def test_normal_initial_weights_have_deviation_002_and_biases_0():
     assert float(weight.std()) == pytest.approx(0.02, rel=0.02)
     assert float(weight.mean()) == pytest.approx(0, abs=2e-4)
     assert bool((critic.encoder[1][0].bias == 0).all())
+    _, critic = players(FeatureSpace((400,), 3), replace(SMALL, init="normal", critic_norm="spectral"), "cpu")
+    biases = [module.bias for module in critic.modules() if isinstance(module, Spectral) and module.bias is not None]
+    assert biases
+    assert all(bool((bias == 0).all()) for bias in biases)

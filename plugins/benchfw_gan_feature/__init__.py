@@ -90,8 +90,8 @@ class GanFeatureJoint(Recipe, JointTrainer):
     After each step of the GAN the classifier learns what is due: generated rows every `head_every` steps, real rows
     every `real_every`, which are those that it would meet without a GAN. Its steps are the budget, and the GAN takes as
     many as that needs; rate, batch, loss and batch norm are the classifier's own, so the same classifier with augmenter
-    `none` is the control. Networks, losses and presets are those of `gan-feature`, with the report's schedule in each:
-    the report itself is `gan-feature-joint@paper` with `head@paper`.
+    `none` is the control. Networks, losses and presets are those of `gan-feature`; the schedule is the report's, in
+    `dfg` DFG's. The report itself is `gan-feature-joint@paper` with `head@paper`.
 
     The report says neither how many steps it takes nor by what law it draws labels; in `paper` that is the deficit. The
     prior that corrections use is the mixture of generated and real labels in the long run.
@@ -108,6 +108,11 @@ class GanFeatureJoint(Recipe, JointTrainer):
         super().__post_init__()
         if not self.head_every and not self.real_every:
             raise UsageError(f"{self.name}: head_every=0 and real_every=0 leave the classifier untrained; set one")
+        if self.labels == "deficit" and not self.real_every:
+            raise UsageError(
+                f"{self.name}: labels=deficit with real_every=0 shows the classifier no row of the largest class; "
+                "set labels=uniform or real_every"
+            )
 
     def fit_jointly(
         self, train: FeatureSet, val: FeatureSet | None, network: nn.Module, classifier: NeuralClassifier, ctx: Context

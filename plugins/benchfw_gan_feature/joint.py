@@ -51,7 +51,10 @@ def fit(
     if val is not None and recipe.patience:
         measure = partial(balanced_accuracy, network, val)
         patience = Patience("val_balanced_accuracy", measure, sign=1, looks=recipe.patience)
-    play(duel, steps_for(classifier.steps, recipe), lessons, patience)
+    play(duel, steps_for(classifier.steps, recipe), lessons, patience).alarm()
+    if lessons.left:
+        made = f"{lessons.budget - lessons.left} of {lessons.budget} updates"
+        ctx.warn(f"{recipe.name}: patience ended the training, so the classifier got {made}; set patience=0 for all")
     return training.predictor(network)
 
 

@@ -120,6 +120,8 @@ def pyramid(height: int, width: int, smallest: int) -> list[tuple[int, int]]:
 def initialise(network: nn.Module) -> None:
     """Draw all weights of layers from N(0, 0.02) and set their biases to 0; norms stay as they are, at 1 and 0."""
     for module in network.modules():
+        if isinstance(module, Spectral) and module.bias is not None:
+            module.bias.zero_()
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             module.weight.normal_(0, DEVIATION)
             if getattr(module, "bias", None) is not None:

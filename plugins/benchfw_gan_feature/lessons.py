@@ -34,8 +34,9 @@ class Lessons:
         loss: training.LossFunction,
         frozen: bool,
     ):
-        self.duel, self.network, self.loss, self.frozen = duel, network, loss, frozen
-        self.batch, self.left = batch, budget
+        self.duel, self.network, self.loss, self.frozen = duel, training.on_device(network, duel.ctx), loss, frozen
+        self.batch, self.lr, self.budget, self.left = batch, lr, budget, budget
+        self.error = torch.zeros(())  # of the last lesson
         self.optimiser = adam(network, lr, betas)
         self.real = training.stream(duel.train, steps=budget, batch=batch, seed=duel.ctx.seed)
         self.start = [weight.detach().clone() for weight in network.parameters()]
@@ -74,16 +75,18 @@ class Lessons:
 
     def learn(self, error: Tensor) -> None:
         """Take one step of the classifier."""
+        self.error = error.detach()
         self.optimiser.zero_grad(set_to_none=True)
         error.backward()
         self.optimiser.step()
 
     def figures(self) -> dict[str, float]:
-        """How much the weights moved, |w - w0| / |w0| over all of them, and whether batch norm was in training mode."""
+        """Updates so far, how much the weights moved, |w - w0| / |w0|, and batch norm's mode, 1 for training."""
         moved = torch.stack([(w - w0).norm() for w, w0 in zip(self.network.parameters(), self.start, strict=True)])
         before = torch.stack([w0.norm() for w0 in self.start])
         change = moved.detach().norm() / before.norm()
-        return {"head_change": float(change), "head_batch_norm": float(not self.frozen)}
+        made = self.budget - self.left
+        return {"head_updates": made, "head_change": float(change), "head_batch_norm": float(not self.frozen)}
 
 
 def updates(steps: int, recipe: Recipe) -> int:

@@ -39,18 +39,26 @@ class Product:
     @torch.no_grad()
     def __call__(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """Labels (M,) int64 on any device -> rows (M, *shape) float32 on the device of the features."""
-        means, floor = self.generator.scaling.means, self.generator.scaling.floor
+        means = self.generator.scaling.means
         labels = labels.to(means.device)
         noise = torch.randn(len(labels), self.generator.z, generator=rng, device=rng.device).to(means.device)
         rows = means.new_empty(len(labels), *means.shape[1:])
         for block in torch.arange(len(labels), device=means.device).split(EMBEDDING_BATCH):
             rows[block] = self.generator(noise[block], labels[block])
         if self.spread != 1:
-            rows = torch.lerp(means[labels], rows, self.spread).clamp(min=floor)
+            rows = self._floored(torch.lerp(means[labels], rows, self.spread))
         if self.gaussian is not None:
             chosen = torch.rand(len(labels), generator=rng, device=rng.device).to(means.device) < self.share
-            rows[chosen] = (means[labels[chosen]] + self.gaussian(labels[chosen], rng)).clamp(min=floor)
+            rows[chosen] = self._floored(means[labels[chosen]] + self.gaussian(labels[chosen], rng))
         return rows
+
+    @property
+    def changed(self) -> bool:
+        """Whether other rows come out than the generator makes."""
+        return self.spread != 1 or self.gaussian is not None
+
+    def _floored(self, rows: Tensor) -> Tensor:
+        return rows.clamp(min=self.generator.scaling.floor) if self.generator.floored else rows
 
     def state(self) -> dict[str, Tensor]:
         """Everything that `restored` needs: weights, statistics of batch norm, scaling, and the Gaussians' factors."""

@@ -42,7 +42,7 @@ class Recipe:
     guided: bool = param(False, "its cross-entropy on generated rows trains the generator too")
     fake_weight: float = param(1.0, "weight of that cross-entropy", gt=0)
     watch: int = param(100, "generator steps between two looks at the generated rows; 0: only at the end", ge=0)
-    patience: int = param(0, "looks without a better validation figure before the training stops; 0: never", ge=0)
+    patience: int = param(0, "looks (see watch) without a better validation figure before it stops; 0: never", ge=0)
 
     def __post_init__(self) -> None:
         if self.critic_norm == "batch" and self.penalty:

@@ -35,8 +35,12 @@ def fit(recipe: GanFeature, train: FeatureSet, val: FeatureSet | None, ctx: Cont
     if val is not None and recipe.patience:
         held_out = HeldOut(val, duel.scaling, ctx.seed, ctx.device)
         patience = Patience("val_energy", partial(held_out.distance, duel.product), sign=-1, looks=recipe.patience)
-    play(duel, recipe.steps, lessons, patience)
-    return finished(duel.product.generator, recipe, train, ctx)
+    health = play(duel, recipe.steps, lessons, patience)
+    product = finished(duel.product.generator, recipe, train, ctx)
+    if product.changed:
+        health.look(product, spread=product.spread, gaussian=product.share)
+    health.alarm()
+    return product
 
 
 def beside(recipe: GanFeature, duel: Duel) -> Lessons:
@@ -58,11 +62,11 @@ def beside(recipe: GanFeature, duel: Duel) -> Lessons:
     )
 
 
-def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patience | None = None) -> None:
-    """Play rounds until the steps are over, or patience is; the last step's weights stay.
+def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patience | None = None) -> Health:
+    """Play rounds until the steps are over, or patience is; the last step's weights stay. Returns the last look.
 
     At each look the figures of critic, classifier, rows and validation are logged. Raises DataError when the critic's
-    loss is no longer finite.
+    or the classifier's loss is no longer finite.
     """
     recipe, ctx = duel.recipe, duel.ctx
     if recipe.lr > recipe.critic_lr:
@@ -75,7 +79,7 @@ def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patie
             lessons.step(step)
         last = step == steps
         if last or step % CHECKED == 0:
-            _check(verdict, step, duel)
+            _check(verdict, lessons, step, duel)
         if last or (recipe.watch and step % recipe.watch == 0):
             duel.settle()
             figures = verdict.figures(recipe.loss)
@@ -86,10 +90,13 @@ def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patie
         if patience is not None and patience.over:
             ctx.log(stopped_at=step)
             break
-    health.alarm()
+    return health
 
 
-def _check(verdict: Verdict, step: int, duel: Duel) -> None:
+def _check(verdict: Verdict, lessons: Lessons | None, step: int, duel: Duel) -> None:
+    if lessons is not None and not bool(torch.isfinite(lessons.error)):
+        found = f"the classifier's loss is {float(lessons.error)} at step {step}"
+        raise DataError(f"{duel.recipe.name}: {found}; lower the classifier's lr={lessons.lr:g}")
     if not bool(torch.isfinite(verdict.loss)):
         recipe = duel.recipe
         raise DataError(
