@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 10_000  # columns where there is no terminal: whoever reads a pipe or a file wants whole lines
 MOVABLE = ("classifier", "n", "status")  # columns that move into the title when all their lines agree
-GOOD, BAD, MOST_WARNINGS = 12  # lines; many cells may say nearly the same
-DIM = "green", "red", "dim"
+MOST_WARNINGS = 12  # lines; many cells may say nearly the same
+GOOD, BAD, DIM = "green", "red", "dim"
 
 
 def console(*, stderr: bool = False) -> Console:

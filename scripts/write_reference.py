@@ -59,7 +59,7 @@ COSTS = {
     "classify_seconds": "training the classifier, with the synthetic rows drawn on the way, and predicting",
     "score_seconds": "all metrics, with and without correction",
     "peak_mib": "largest resident size of the worker process so far, MiB",
-    "synthetic_rows": "rows that are missing to the target counts, all classes together; a joint trainer's are not counted",
+    "synthetic_rows": "rows that are missing to the target counts, all classes together; 0 for a joint trainer",
 }
 EXIT_CODES = {
     0: "fine: every planned cell is done, or skipped with a reason while others are done",

@@ -69,3 +69,11 @@ def test_a_table_names_a_status_and_leaves_its_reason_to_the_lines_below(capsys)
     printed = capsys.readouterr().out
     assert "failed" in printed
     assert LONG.strip() not in printed.partition("\n\n")[0]
+
+
+def test_many_warnings_are_cut_short_and_the_rest_is_counted(cell, capsys):
+    warnings = [f"warning {number}" for number in range(20)]
+    screen.print_troubles([{"status": "done", "axes": cell.axes, "id": "a", "warnings": warnings}], screen.console())
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 13
+    assert lines[-1] == "and 8 other warnings: see `warnings` in the files of the cells"
