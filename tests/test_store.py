@@ -28,7 +28,7 @@ from benchfw.registry import installed
 from benchfw.store import RunDirectory
 
 small = Experiment("small", "", ("digits",), ("exp:5",), ("pixels",), ("none",), ("linear",), repetitions=3)
-planned = [Planned(cell, Keys("e", "a", cell.id), None) for cell in cells(small, installed())]
+planned = [Planned(cell, Keys("e", "a", "f", cell.id), None) for cell in cells(small, installed())]
 with RunDirectory(Path(sys.argv[1])).opened(planned, {}):
     print("holding", flush=True)
     sys.stdin.read()
@@ -47,7 +47,7 @@ StageCache(Path(sys.argv[1])).put("embed", "abc", write)
 
 
 def planned_of(experiment=SMALL):
-    return [Planned(cell, Keys("e", "a", cell.id), None) for cell in cells(experiment, installed())]
+    return [Planned(cell, Keys("e", "a", "f", cell.id), None) for cell in cells(experiment, installed())]
 
 
 def row(planned, status="done", **changed):
@@ -228,7 +228,7 @@ def test_a_finished_cell_is_reused_under_its_key_only(directory, planned):
     for item, status in zip(planned, ("done", "skipped", "failed"), strict=False):
         directory.save(row(item, status))
     assert [directory.reusable(item) is not None for item in planned[:4]] == [True, True, False, False]
-    stale = replace(planned[0], keys=Keys("e", "a", "another"))
+    stale = replace(planned[0], keys=Keys("e", "a", "f", "another"))
     assert directory.reusable(stale) is None
     assert directory.row(planned[0].cell.id)["status"] == "done"
 
