@@ -131,7 +131,7 @@ def test_every_figure_is_logged_with_every_preset(preset, ctx):
     train = headed(rectified([30, 20, 10], (10,)), steps=20)
     fitted(small(preset, steps=5), train, ctx)
     names = {"critic_loss", "critic_gap", "critic_above"}
-    names |= {"head_change", "head_batch_norm"} if preset != "hinge" else set()
+    names |= {"head_updates", "head_change", "head_batch_norm"} if preset != "hinge" else set()
     names |= {f"{name}_min" for name in ("diversity", "energy", "coverage", "memorised", "consistency")}
     assert names <= set(ctx.records[-1])
 

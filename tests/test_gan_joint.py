@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gan_data import features, headed, rectified, rng, small
+from gan_data import SMALL, features, fitted, headed, rectified, rng, small
 
 from benchfw import CannotRun, DataError, training
 from benchfw.registry import installed
@@ -110,7 +110,7 @@ def test_the_prior_is_what_the_network_meets(train, ctx, monkeypatch):
         return lambda logits, labels: (met.append(labels), training.cross_entropy(logits, labels))[1]
 
     monkeypatch.setattr(training, "loss_named", listening)
-    recipe = small("paper", GanFeatureJoint, watch=0, width=8)
+    recipe = small("paper", GanFeatureJoint, watch=0, patience=0, width=8)
     jointly(recipe, train, ctx, head(steps=280, batch=64))
     share = torch.cat(met).bincount() / len(torch.cat(met))
     assert torch.allclose(share, recipe.prior(train).float(), atol=0.02)
@@ -126,14 +126,38 @@ def test_it_stops_when_the_validation_no_longer_gets_better_with_the_last_weight
     assert any("of 400 updates; set patience=0 for all" in warning for warning in ctx.warnings)
     assert "val_balanced_accuracy" in ctx.records[-2]
     budget = at // 2 + at // 5
-    again, _ = jointly(replace(recipe, patience=0), train, replace(ctx, records=[]), head(steps=budget, lr=1e-7))
+    full = replace(ctx, records=[], warnings=[])
+    again, _ = jointly(replace(recipe, patience=0), train, full, head(steps=budget, lr=1e-7))
     assert all(map(torch.equal, network.parameters(), again.parameters()))
+    assert full.records[-1]["head_updates"] == budget
+    assert not any("patience" in warning for warning in full.warnings)
 
 
 def test_a_classifier_that_diverges_is_named_with_its_rate(train, ctx):
     said = r"^gan-feature-joint: the classifier's loss is .* lower the classifier's lr=1e\+30"
     with pytest.raises(DataError, match=said):
         jointly(small("stable", GanFeatureJoint), train, ctx, head(lr=1e30, steps=60))
+
+
+def test_when_both_diverge_both_rates_are_named(train, ctx):
+    said = (
+        r"the critic's loss is .* and the classifier's loss is .* lower lr=0\.001 or .* or the classifier's lr=1e\+30"
+    )
+    with pytest.raises(DataError, match=said):
+        jointly(small("paper", GanFeatureJoint), train, ctx, head(lr=1e30, steps=40))
+
+
+def test_players_and_classifier_are_laid_out_for_the_device_by_the_harness(train, ctx, monkeypatch):
+    """On CUDA that is channels last; here it can only be seen that each of them passes through it."""
+    laid, on_device = [], training.on_device
+    monkeypatch.setattr(training, "on_device", lambda network, ctx: (laid.append(network), on_device(network, ctx))[1])
+    network, _ = jointly(small("stable", GanFeatureJoint), train, ctx)
+    assert [type(each).__name__ for each in laid] == ["Generator", "Critic", type(network).__name__]
+    assert laid[2] is network
+    product = fitted(SMALL, train, ctx)
+    laid.clear()
+    SMALL.restore(product.state(), train, ctx)
+    assert [type(each).__name__ for each in laid] == ["Generator"]
 
 
 def test_held_out_rows_change_nothing_without_patience(train, ctx):

@@ -162,6 +162,7 @@ def test_one_lesson_of_the_full_sized_head_runs(ctx):
         budget=1,
         batch=2,
         lr=1e-7,
+        rate="lr",
         betas=(0.9, 0.999),
         loss=nn.functional.cross_entropy,
         frozen=False,
@@ -190,8 +191,9 @@ def test_one_lesson_of_the_full_sized_head_runs(ctx):
 def test_one_step_works_at_any_size(preset, shape, convolutions, ctx):
     assert convolved(shape) is convolutions
     train = features(torch.rand(8, *shape, generator=rng()), [5, 3])
-    changes = {"z": 4, "width": 8, "steps": 1, "batch": 4, "head_every": 0, "critic_steps": 1}
-    product = fitted(small(preset, **changes), train, ctx)
+    alone = {"head_every": 0, "real_every": 0, "guided": False}
+    changes = {"z": 4, "width": 8, "steps": 1, "batch": 4, "critic_steps": 1}
+    product = fitted(small(preset, **changes, **alone), train, ctx)
     rows = product(torch.tensor([0, 1, 1]), rng())
     assert rows.shape == (3, *shape)
     assert bool(torch.isfinite(rows).all())

@@ -46,6 +46,23 @@ def test_a_share_of_all_is_the_shrunk_class_gaussian(ctx):
     assert float((found.T.cov() - wanted.T.cov()).norm() / wanted.T.cov().norm()) < 0.15
 
 
+@pytest.mark.parametrize("change", [{"spread": 2.0}, {"gaussian": 1.0}])
+def test_rows_are_cut_off_at_the_floor_only_where_the_recipe_says_so(change, train, ctx):
+    for floor in (True, False):
+        rows = fitted(replace(SMALL, floor=floor, **change), train, ctx)(LABELS, rng())
+        assert bool((rows < train.values.amin(0)).any()) is not floor
+
+
+def test_alarms_are_about_the_rows_that_are_delivered(train, ctx):
+    alone, mixed, wide = (replace(ctx, records=[], warnings=[]) for _ in range(3))
+    fitted(replace(SMALL, steps=3), train, alone)
+    assert any("collapsed" in warning for warning in alone.warnings)
+    fitted(replace(SMALL, steps=3, gaussian=1.0), train, mixed)
+    assert not any("collapsed" in warning for warning in mixed.warnings)
+    fitted(replace(SMALL, spread=20.0), train, wide)
+    assert any("lie farther" in w and w.endswith("lower lr or a spread nearer 1") for w in wide.warnings)
+
+
 def test_the_sketched_covariance_is_that_of_the_formula():
     train = features(torch.randn(300, 4, generator=rng()) * torch.tensor([1.0, 2.0, 3.0, 4.0]), [250, 50])
     centred = [train.of_class(c) - train.of_class(c).mean(0) for c in range(2)]

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from gan_data import SMALL, fitted, headed, rectified, rng, small
 from torch import nn
 
-from benchfw import Context
+from benchfw import Context, DataError
 from benchfw.seeding import isolated
+from benchfw_gan_feature import GanFeatureJoint
 from benchfw_gan_feature.duel import Duel, law_of
 from benchfw_gan_feature.lessons import Lessons, steps_for, updates
 from benchfw_gan_feature.losses import critic_loss, generator_loss, judged, slope_penalty
@@ -183,7 +184,7 @@ def test_real_rows_are_of_the_generated_classes_or_as_they_come(blobs, ctx):
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_the_product_follows_weights_and_statistics_of_batch_norm(average, blobs, ctx):
-    duel = Duel(small("paper", average=average, head_every=0), blobs, ctx)
+    duel = Duel(small("paper", average=average), blobs, ctx)
     start = [weight.clone() for weight in duel.product.generator.parameters()]
     duel.round()
     duel.settle()
@@ -195,7 +196,7 @@ def test_the_product_follows_weights_and_statistics_of_batch_norm(average, blobs
 
 
 def test_without_an_average_the_last_weights_make_the_rows(blobs, ctx):
-    duel = Duel(small("paper", head_every=0), blobs, ctx)
+    duel = Duel(small("paper"), blobs, ctx)
     play(duel, 3)
     assert all(map(torch.equal, duel.product.generator.parameters(), duel.generator.parameters()))
 
@@ -251,6 +252,12 @@ def test_batch_norm_of_the_classifier_is_frozen_or_not_and_that_is_logged(frozen
     assert lessons.figures()["head_batch_norm"] == (0.0 if frozen else 1.0)
 
 
+def test_a_head_beside_that_diverges_is_noticed_and_its_rate_is_named(ctx):
+    train = headed(rectified([60, 30, 20], (10,)), steps=20)
+    with pytest.raises(DataError, match=r"^gan-feature: the classifier's loss is .* lower head_lr=1e\+30$"):
+        fitted(replace(SMALL, head_every=2, head_lr=1e30), train, ctx)
+
+
 def test_the_change_of_the_head_is_relative_to_its_weights(taught):
     _, lessons = taught
     assert lessons.figures()["head_change"] == 0
@@ -277,7 +284,7 @@ def test_the_weight_of_the_cross_entropy_scales_the_generators_gradient(taught, 
 
 @pytest.mark.parametrize(("head_every", "real_every"), [(2, 5), (1, 5), (3, 0), (0, 4), (7, 7)])
 def test_the_gan_takes_the_fewest_steps_that_give_the_classifier_its_budget(head_every, real_every):
-    recipe = replace(SMALL, head_every=head_every, real_every=real_every)
+    recipe = small("stable", GanFeatureJoint, head_every=head_every, real_every=real_every)
     for budget in range(1, 60):
         steps = steps_for(budget, recipe)
         assert updates(steps, recipe) >= budget
@@ -310,7 +317,7 @@ def test_low_precision_is_used_only_where_no_gradient_penalty_is(preset, lowered
     assert bool(listening.asked) is lowered
     assert verdict.loss.dtype == torch.float32
     assert bool(torch.isfinite(verdict.loss))
-    recipe = small(preset, steps=2, head_every=0)
+    recipe = small(preset, steps=2, head_every=0, real_every=0, guided=False)
     assert recipe.fit(blobs, None, listening)(torch.tensor([0, 1]), rng()).dtype == torch.float32
 
 

@@ -65,6 +65,15 @@ class GanFeature(Recipe, Synthesizer):
     spread: float = param(1.0, "factor on a generated row's distance from its class mean, once trained", gt=0)
     gaussian: float = param(0.0, "share of the rows that come from a shrunk class Gaussian instead", ge=0, le=1)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.head_every and (self.guided or self.real_every):
+            found = "guided=true" if self.guided else f"real_every={self.real_every}"
+            raise UsageError(
+                f"{self.name}: {found} is for a head that is tuned beside, but head_every=0 tunes none; "
+                "set head_every above 0, or guided=false and real_every=0"
+            )
+
     @property
     def needs(self) -> frozenset[str]:
         """A trained head where one is tuned beside."""
@@ -80,7 +89,7 @@ class GanFeature(Recipe, Synthesizer):
         """Rebuild the product whose `state()` this is."""
         from benchfw_gan_feature.product import restored
 
-        return restored(state, train.space, self, ctx.device)
+        return restored(state, train.space, self, ctx)
 
 
 @dataclass(frozen=True)

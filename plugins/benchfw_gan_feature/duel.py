@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from benchfw.training import on_device
+from benchfw import training
 from benchfw_gan_feature.losses import Verdict, couples_rows, generator_loss, judged, slope_penalty
 from benchfw_gan_feature.networks import Critic, Generator
 from benchfw_gan_feature.product import Product
@@ -27,8 +27,8 @@ class Duel:
         self.recipe, self.train, self.ctx, self.rng = recipe, train, ctx, ctx.rng
         self.scaling = measure(train, recipe.scaling)
         self.law = law_of(recipe.labels, train.counts())
-        self.generator = on_device(Generator(train.space, self.scaling, recipe), ctx)
-        self.critic = on_device(Critic(train.space, recipe), ctx)
+        self.generator = training.on_device(Generator(train.space, self.scaling, recipe), ctx)
+        self.critic = training.on_device(Critic(train.space, recipe), ctx)
         self.together = not couples_rows(self.critic)
         betas = (recipe.beta1, recipe.beta2)
         self.generator_optimiser = adam(self.generator, recipe.lr, betas)

@@ -22,6 +22,8 @@ HIGH_ENERGY = 0.3
 NOISE_DIVERSITY = 1.3
 LOW_CONSISTENCY = 0.5
 
+CURE = "more steps or a lower lr"
+
 
 class Health:
     """Compares generated with real training rows in standardised space.
@@ -65,8 +67,8 @@ class Health:
         prior = self.train.natural_prior.to(made)
         return torch.cat([(self.head(rows) - prior.log()).argmax(1) for rows in made.split(EMBEDDING_BATCH)])
 
-    def alarm(self) -> None:
-        """Warn in one line for each thing that is wrong with the rows of the last look, naming the classes."""
+    def alarm(self, cure: str = CURE) -> None:
+        """Warn in one line for each thing that is wrong with the rows of the last look, naming classes and cure."""
         diversity, energy, consistency = (self.figures[name] for name in ("diversity", "energy", "consistency"))
         judge = "nearest class mean" if self.head is None else "extractor's head"
         noise = (consistency < LOW_CONSISTENCY) & (diversity > NOISE_DIVERSITY)
@@ -75,7 +77,7 @@ class Health:
             (energy > HIGH_ENERGY, f"lie farther than {HIGH_ENERGY} from real rows in relative energy distance"),
             (noise, f"vary too much and the {judge} gives less than half of them their class: noise"),
         ):
-            self.warn(wrong, f"{what}; try more steps or a lower lr")
+            self.warn(wrong, f"{what}; try {cure}")
         self.warn(diversity.isnan(), f"cannot be judged: fewer than {FEWEST} real rows, or all of them the same")
 
     def warn(self, wrong: Tensor, what: str) -> None:

@@ -31,7 +31,7 @@ def fit(
 ) -> Predictor:
     """Train GAN and network until the network has had the classifier's steps, or patience is over.
 
-    Raises CannotRun for a classifier that takes no step of weights, DataError when the GAN diverges.
+    Raises CannotRun for a classifier that takes no step of weights, DataError when it or the GAN diverges.
     """
     if classifier.batch_norm == "refresh" or not classifier.steps:
         found = "batch_norm=refresh" if classifier.steps else "steps=0"
@@ -43,6 +43,7 @@ def fit(
         budget=classifier.steps,
         batch=classifier.batch,
         lr=classifier.lr,
+        rate="the classifier's lr",
         betas=BETAS,
         loss=training.loss_named(classifier.loss, prior(recipe, train)),
         frozen=classifier.batch_norm == "frozen",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Lessons:
     """Trains a classifier's network beside the GAN, by the recipe's schedule, for `budget` updates.
 
-    loss: logits (B, K), labels (B,) -> scalar. frozen: batch norm keeps its running statistics. The real rows are those
-    of the harness's stream with the context's seed.
+    rate: what `lr` is called, for an error. loss: logits (B, K), labels (B,) -> scalar. frozen: batch norm keeps
+    its running statistics. The real rows are those of the harness's stream with the context's seed.
     """
 
     def __init__(
@@ -30,12 +30,13 @@ class Lessons:
         budget: int,
         batch: int,
         lr: float,
+        rate: str,
         betas: tuple[float, float],
         loss: training.LossFunction,
         frozen: bool,
     ):
         self.duel, self.network, self.loss, self.frozen = duel, training.on_device(network, duel.ctx), loss, frozen
-        self.batch, self.lr, self.budget, self.left = batch, lr, budget, budget
+        self.batch, self.budget, self.left, self.rate = batch, budget, budget, f"{rate}={lr:g}"
         self.error = torch.zeros(())  # of the last lesson
         self.optimiser = adam(network, lr, betas)
         self.real = training.stream(duel.train, steps=budget, batch=batch, seed=duel.ctx.seed)

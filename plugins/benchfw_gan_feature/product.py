@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from benchfw import training
 from benchfw.training import EMBEDDING_BATCH
 from benchfw_gan_feature.gaussian import Residuals, sketched
 from benchfw_gan_feature.networks import Generator
@@ -72,11 +73,12 @@ def finished(generator: Generator, recipe: GanFeature, train: FeatureSet, ctx: C
     return Product(generator.eval(), recipe.spread, gaussian, recipe.gaussian)
 
 
-def restored(state: Mapping[str, Tensor], space: FeatureSpace, recipe: GanFeature, device: torch.device) -> Product:
+def restored(state: Mapping[str, Tensor], space: FeatureSpace, recipe: GanFeature, ctx: Context) -> Product:
     """Rebuild the product whose `state()` this is, for the same space and parameters."""
     weights = {name: values for name, values in state.items() if name != FACTORS}
-    gaussian = Residuals(state[FACTORS].to(device)) if FACTORS in state else None
-    return Product(loaded(weights, space, recipe).to(device).eval(), recipe.spread, gaussian, recipe.gaussian)
+    gaussian = Residuals(state[FACTORS].to(ctx.device)) if FACTORS in state else None
+    generator = training.on_device(loaded(weights, space, recipe), ctx)  # laid out as it was trained: rounds the same
+    return Product(generator.eval(), recipe.spread, gaussian, recipe.gaussian)
 
 
 def loaded(weights: Mapping[str, Tensor], space: FeatureSpace, recipe: Recipe) -> Generator:

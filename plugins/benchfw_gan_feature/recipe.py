@@ -55,3 +55,8 @@ class Recipe:
                 f"{self.name}: a critic with condition={self.condition} wants real rows of the same classes; "
                 "set matched=true or condition=none"
             )
+        if self.patience and not self.watch:
+            raise UsageError(
+                f"{self.name}: patience={self.patience} counts looks, but with watch=0 there is one, at the end; "
+                "set watch above 0 or patience=0"
+            )

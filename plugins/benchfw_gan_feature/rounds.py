@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
 from benchfw import CannotRun, DataError
 from benchfw.training import cross_entropy
 from benchfw_gan_feature.duel import Duel
-from benchfw_gan_feature.health import Health
+from benchfw_gan_feature.health import CURE, Health
 from benchfw_gan_feature.lessons import Lessons, updates
 from benchfw_gan_feature.looks import HeldOut, Patience
 from benchfw_gan_feature.product import finished
@@ -27,7 +25,7 @@ CHECKED = 50  # steps between two looks at whether the loss is finite, each of w
 def fit(recipe: GanFeature, train: FeatureSet, val: FeatureSet | None, ctx: Context) -> Product:
     """Train a generator for the recipe's steps and return the average of its weights, with its health logged.
 
-    Raises DataError when the critic's loss is no longer finite.
+    Raises DataError when a loss is no longer finite.
     """
     duel = Duel(recipe, train, ctx)
     lessons = beside(recipe, duel) if recipe.head_every else None
@@ -39,7 +37,7 @@ def fit(recipe: GanFeature, train: FeatureSet, val: FeatureSet | None, ctx: Cont
     product = finished(duel.product.generator, recipe, train, ctx)
     if product.changed:
         health.look(product, spread=product.spread, gaussian=product.share)
-    health.alarm()
+    health.alarm(CURE if product.spread == 1 else "more steps, a lower lr or a spread nearer 1")
     return product
 
 
@@ -48,14 +46,16 @@ def beside(recipe: GanFeature, duel: Duel) -> Lessons:
     head = duel.train.space.new_head()
     if head is None:
         raise CannotRun(
-            f"{recipe.name}: head_every={recipe.head_every} wants an extractor with a head; set head_every=0"
+            f"{recipe.name}: head_every={recipe.head_every} wants an extractor with a head; "
+            "set head_every=0, real_every=0, guided=false"
         )
     return Lessons(
         duel,
-        head.to(duel.ctx.device),
+        head,
         budget=updates(recipe.steps, recipe),
         batch=recipe.batch,
         lr=recipe.head_lr,
+        rate="head_lr",
         betas=(recipe.head_beta1, recipe.head_beta2),
         loss=cross_entropy,
         frozen=recipe.head_batch_norm == "frozen",
@@ -63,7 +63,7 @@ def beside(recipe: GanFeature, duel: Duel) -> Lessons:
 
 
 def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patience | None = None) -> Health:
-    """Play rounds until the steps are over, or patience is; the last step's weights stay. Returns the last look.
+    """Play rounds until the steps are over, or patience is; the last step's weights stay. Returns the health.
 
     At each look the figures of critic, classifier, rows and validation are logged. Raises DataError when the critic's
     or the classifier's loss is no longer finite.
@@ -77,10 +77,10 @@ def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patie
         verdict = duel.round()
         if lessons is not None:
             lessons.step(step)
-        last = step == steps
-        if last or step % CHECKED == 0:
+        looked = step == steps or bool(recipe.watch and step % recipe.watch == 0)
+        if looked or step % CHECKED == 0:
             _check(verdict, lessons, step, duel)
-        if last or (recipe.watch and step % recipe.watch == 0):
+        if looked:
             duel.settle()
             figures = verdict.figures(recipe.loss)
             figures |= {} if lessons is None else lessons.figures()
@@ -94,12 +94,10 @@ def play(duel: Duel, steps: int, lessons: Lessons | None = None, patience: Patie
 
 
 def _check(verdict: Verdict, lessons: Lessons | None, step: int, duel: Duel) -> None:
-    if lessons is not None and not bool(torch.isfinite(lessons.error)):
-        found = f"the classifier's loss is {float(lessons.error)} at step {step}"
-        raise DataError(f"{duel.recipe.name}: {found}; lower the classifier's lr={lessons.lr:g}")
-    if not bool(torch.isfinite(verdict.loss)):
-        recipe = duel.recipe
-        raise DataError(
-            f"{recipe.name}: the critic's loss is {float(verdict.loss)} at step {step}; "
-            f"lower lr={recipe.lr:g} or critic_lr={recipe.critic_lr:g}"
-        )
+    recipe = duel.recipe
+    losses = [("critic", verdict.loss, f"lr={recipe.lr:g} or critic_lr={recipe.critic_lr:g}")]
+    losses += [] if lessons is None else [("classifier", lessons.error, lessons.rate)]
+    wrong = [(f"the {whose}'s loss is {float(loss)}", cure) for whose, loss, cure in losses if not loss.isfinite()]
+    if wrong:
+        found, cures = zip(*wrong, strict=True)
+        raise DataError(f"{recipe.name}: {' and '.join(found)} at step {step}; lower {' or '.join(cures)}")
