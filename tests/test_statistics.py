@@ -78,14 +78,13 @@ def test_equal_differences_have_no_interval_though_they_differ_by_rounding():
 @pytest.mark.parametrize(
     ("lift", "marked"),
     [
-        (Lift(5, 0.04, 0.01, 0.07), True),
-        (Lift(5, -0.04, -0.07, -0.01), True),
-        (Lift(4, 0.04, 0.01, 0.07), False),
-        (Lift(9, 0.04, -0.01, 0.09), False),
-        (Lift(5, 0.04, 0.0, 0.08), False),
+        (Lift(5, 0.04, 0.01, 0.07, p=0.02, holm=0.04), True),
+        (Lift(5, -0.04, -0.07, -0.01, p=0.02, holm=0.04), True),
+        (Lift(4, 0.04, 0.01, 0.07, p=0.02, holm=0.04), False),
+        (Lift(9, 0.04, 0.01, 0.09, p=0.02, holm=0.06), False),
         (Lift(5, 0.04), False),
         (Lift(), False),
     ],
 )
-def test_only_an_interval_without_zero_from_five_pairs_is_marked(lift, marked):
+def test_only_an_adjusted_p_of_five_percent_from_five_pairs_is_marked(lift, marked):
     assert lift.marked is marked
