@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import traceback
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -24,14 +23,15 @@ from benchfw.components import (
 from benchfw.data import FeatureSet, FeatureSpace, Synthesis, target_counts
 from benchfw.embedding import Embedding, alike, embed, probed
 from benchfw.errors import BenchfwError, CannotRun, PluginError, StoreError
-from benchfw.fidelity import alarms, fidelity
+from benchfw.fidelity import Bench, alarms
 from benchfw.keys import Keys, fitted_as, keys_of
 from benchfw.machine import arithmetic, peak_mib, reset_peak
 from benchfw.metrics import readouts, score
 from benchfw.place import Place, context, facts_of, save_tensors
 from benchfw.plan import Cell, layout_misfit
-from benchfw.seeding import isolated, stage_seed
-from benchfw.store import as_bytes, read_json, saving, write_atomically
+from benchfw.plane import Points
+from benchfw.seeding import isolated
+from benchfw.store import as_bytes, as_npz, read_json, saving, write_atomically
 from benchfw.training import EMBEDDING_BATCH
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ class Augmented:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The rows of `fidelity`, and the facts of the stage that made them."""
+    """The rows of `fidelity`, rows on a plane to look at, and the facts of the stage that made them."""
 
     rows: list[dict[str, Any]]
+    points: Points
     facts: dict[str, Any]
 
 
@@ -75,9 +76,9 @@ def attempt(cell: Cell, place: Place) -> dict[str, Any]:
 
     Raises StoreError, since a result that cannot be kept must stop the run.
     """
-    predictions, told = (place.results / part for part in (f"predictions/{cell.id}.npz", f"tracebacks/{cell.id}.txt"))
-    for left in (predictions, told):  # of an earlier run of this cell
-        left.unlink(missing_ok=True)
+    told = place.results / "tracebacks" / f"{cell.id}.txt"
+    for left in (told, *(place.results / folder / f"{cell.id}.npz" for folder in ("predictions", "views"))):
+        left.unlink(missing_ok=True)  # of an earlier run of this cell
     try:
         with arithmetic(deterministic=cell.experiment.deterministic):
             return run_cell(cell, place)
@@ -113,6 +114,8 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
     predictions = classify(cell, embedding, augmented.train, place)
     start = perf_counter()
     scores = score_cell(cell, embedding, augmented, predictions, place)
+    if cell.repetition == 0:
+        keep_views(cell, embedding, judged, place)
     return _row(cell, keys, embedding, augmented, judged, predictions, perf_counter() - start) | scores
 
 
@@ -133,7 +136,7 @@ def augment(cell: Cell, embedding: Embedding, key: str, place: Place) -> Augment
         case Synthesizer() as synthesizer:
             sample, facts = _fitted(fitted_as(synthesizer), embedding, ctx, key, place)
             targets = target_counts(embedding.train.counts(), synthesizer.fill)
-            draws = stage_seed(cell.experiment.seed, "draws", cell.seed_axes)
+            draws = cell.seed_of("draws")
             train = replace(embedding.train, synthesis=Synthesis(sample, targets, draws))
             return Augmented(train, train.prior, facts)
 
@@ -218,16 +221,22 @@ def judge(cell: Cell, embedding: Embedding, augmented: Augmented, key: str, plac
 
     def read(found: Path) -> Judged:
         content = read_json(found / "stage.json")
-        return Judged(content["rows"], content["facts"])
+        return Judged(content["rows"], Points.read(found / "points.npz"), content["facts"])
 
     def make() -> Judged:
         start = perf_counter()
         with isolated(ctx.seed):
-            rows = fidelity(synthesis.sample, embedding.train, embedding.test, seed=ctx.seed)
+            bench = Bench(synthesis.sample, embedding.train, embedding.test, ctx.seed)
+            rows, points = bench.rows(), bench.points()
         for alarm in alarms(rows, embedding.facts["class_names"]):
             ctx.warn(alarm)
         content = as_bytes({"rows": rows, "facts": facts_of(ctx, start)})
-        return read(place.cache.put("fidelity", key, lambda path: write_atomically(path / "stage.json", content)))
+
+        def write(path: Path) -> None:
+            write_atomically(path / "points.npz", as_npz(points.arrays()))
+            write_atomically(path / "stage.json", content)
+
+        return read(place.cache.put("fidelity", key, write))
 
     return place.cache.get("fidelity", key, make=make, read=read)
 
@@ -292,10 +301,8 @@ def score_cell(
     """Keep the predictions, and score them plain and with each correction."""
     test, facts = embedding.test, embedding.facts
     prior, natural_prior = augmented.prior.numpy(), augmented.train.natural_prior.numpy()
-    buffer = io.BytesIO()
-    ids, labels, log_scores = test.ids.numpy(), test.labels.numpy(), predictions.log_scores
-    np.savez_compressed(buffer, ids=ids, labels=labels, log_scores=log_scores)
-    write_atomically(place.results / "predictions" / f"{cell.id}.npz", buffer.getvalue())
+    kept = {"ids": test.ids.numpy(), "labels": test.labels.numpy(), "log_scores": predictions.log_scores}
+    write_atomically(place.results / "predictions" / f"{cell.id}.npz", as_npz(kept))
     made = readouts(
         predictions.log_scores.astype(np.float64),
         prior=prior,
@@ -327,6 +334,18 @@ def _scored(log_scores: Any, embedding: Embedding, cell: Cell) -> dict[str, floa
         few_under=cell.experiment.few_under,
     )
     return {name: None if np.isnan(number) else float(number) for name, number in numbers.items()}
+
+
+# ---- views ----
+
+
+def keep_views(cell: Cell, embedding: Embedding, judged: Judged | None, place: Place) -> None:
+    """Keep what a report shows of a cell beside its numbers: training images, and real and generated rows as points."""
+    views = {} if embedding.examples is None else embedding.examples.arrays()
+    if judged is not None:
+        views |= judged.points.arrays()
+    if views:
+        write_atomically(place.results / "views" / f"{cell.id}.npz", as_npz(views))
 
 
 # ---- rows ----

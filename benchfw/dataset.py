@@ -21,10 +21,15 @@ Samples = TypeVar("Samples", ImageSet, FeatureSet)
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from. licence: its name, or "not stated". origin: a citation or an address."""
+    """Where a data set comes from.
+
+    licence: its name, or "not stated". origin: a citation or an address. public: the licence lets single images be
+    passed on, so a report may show some.
+    """
 
     licence: str = "not stated"
     origin: str = "not stated"
+    public: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from benchfw.machine import fits, resident
 from benchfw.place import Place, context, facts_of, save_tensors
 from benchfw.seeding import isolated, seed_for
 from benchfw.splits import Splits, repeated, split
-from benchfw.store import as_bytes, read_json, write_atomically
+from benchfw.store import as_bytes, as_npz, read_json, write_atomically
 from benchfw.training import EMBEDDING_BATCH
 
 if TYPE_CHECKING:
@@ -37,18 +37,39 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "val", "test")
 OWN_BYTES = 2**30  # training images that get memory of their own beside their pool
+EXAMPLES = 4  # training images of a class that a report may show
+EXAMPLE_SIDE = 64  # pixels, at most
 PROBED = 7  # rows that are computed again, in a batch of their own
 ROUNDING = 1e-3  # of a row's largest number: kernels for other batch sizes differ by less, batch statistics by more
 
 
 @dataclass(frozen=True, eq=False)
+class Examples:
+    """A few training images of each class to look at. images: (E, C, h, w) uint8, made small. labels: (E,) int64."""
+
+    images: np.ndarray[Any, Any]
+    labels: np.ndarray[Any, Any]
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What a file of them holds, by name."""
+        return {"examples": self.images, "example_labels": self.labels}
+
+    @classmethod
+    def read(cls, path: Path) -> Examples:
+        """From an npz file with those arrays. Raises OSError, KeyError or ValueError when it cannot be read."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(arrays["examples"], arrays["example_labels"])
+
+
+@dataclass(frozen=True, eq=False)
 class Embedding:
-    """The features of the three parts, and the facts of the stage that made them."""
+    """The features of the three parts, the facts of the stage that made them, and examples where there are images."""
 
     train: FeatureSet
     val: FeatureSet | None
     test: FeatureSet
     facts: dict[str, Any]
+    examples: Examples | None = None
 
 
 def embed(cell: Cell, key: str, place: Place) -> Embedding:
@@ -67,7 +88,7 @@ def _read_embedding(found: Path, cell: Cell, place: Place) -> Embedding:
     facts = read_json(found / "stage.json")
     space = FeatureSpace(tuple(facts["shape"]), len(facts["class_names"]), _head_maker(cell, found, facts))
     parts = {part: _read_part(found, part, space, place.device) for part in facts["parts"]}
-    return Embedding(parts["train"], parts.get("val"), parts["test"], facts)
+    return Embedding(parts["train"], parts.get("val"), parts["test"], facts, Examples.read(found / "examples.npz"))
 
 
 def _given_embedding(cell: Cell, place: Place) -> Embedding:
@@ -128,9 +149,22 @@ def _make_embedding(cell: Cell, key: str, place: Place) -> Path:
                 "image_shape": list(splits.train.image_shape),
                 "shape": list(shapes["train"]),
             }
+            write_atomically(path / "examples.npz", as_npz(_examples(splits.train).arrays()))
             write_atomically(path / "stage.json", as_bytes(facts | facts_of(ctx, start)))
 
         return place.cache.put("embed", key, write)
+
+
+def _examples(train: ImageSet) -> Examples:
+    """The first images of each class, their longer side shrunk to 64 pixels where it is longer."""
+    classes = train.labels.unique().tolist()
+    index = torch.cat([(train.labels == c).nonzero()[:EXAMPLES, 0] for c in classes])
+    images = train.rows(index)
+    longer = max(images.shape[-2:])
+    if longer > EXAMPLE_SIDE:
+        size = [max(1, round(side * EXAMPLE_SIDE / longer)) for side in images.shape[-2:]]
+        images = nn.functional.interpolate(images.float(), size, mode="area").round().to(torch.uint8)
+    return Examples(images.numpy(), train.labels[index].numpy())
 
 
 def _loaded(cell: Cell, place: Place, ctx: Context) -> ImageDataset | FeatureDataset:

@@ -41,6 +41,7 @@ class Experiment:
     classifiers: tuple[str, ...] = setting((), "classifiers; the first one is the reference of the gains")
     repetitions: int = setting(5, "repetitions, each with its own split, class permutation and seeds", ge=1, le=1000)
     seed: int = setting(0, "base seed", ge=0)
+    reseed: int = setting(0, "other seeds for training on the same splits, to see its chance; 0 are the usual", ge=0)
     test_fraction: float = setting(0.2, "held-out part, where a data set has no test part of its own", gt=0, lt=1)
     val_fraction: float = setting(0.1, "validation part of the imbalanced training set; 0 is none", ge=0, lt=1)
     threads: int = setting(1, "threads of a cell; results depend on it", ge=1)

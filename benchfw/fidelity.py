@@ -17,6 +17,7 @@ from benchfw import likeness
 from benchfw.data import Synthesis
 from benchfw.lens import AXES, Units, compact, discriminant, head_oracle, principal_axes, second_moment
 from benchfw.likeness import COPY, DUPLICATE, NEIGHBOURS
+from benchfw.plane import SHOWN, Points, plane
 from benchfw.seeding import seed_for
 
 if TYPE_CHECKING:
@@ -200,9 +201,7 @@ def fidelity(sample: Sample, train: FeatureSet, test: FeatureSet, *, seed: int) 
 
     Raises PluginError for generated rows that could not be rows of `train`.
     """
-    bench = _Bench(sample, train, test, seed)
-    rows = [bench.row(c) for c in range(train.space.n_classes)]
-    return [*rows, _overall(rows)]
+    return Bench(sample, train, test, seed).rows()
 
 
 def alarms(rows: Sequence[Row], class_names: Sequence[str]) -> list[str]:
@@ -251,8 +250,11 @@ _ALARMS: dict[str, Callable[[Row], bool]] = {
 }
 
 
-class _Bench:
-    """Training and held-out rows as they are compared, and what the classes share: units and oracle."""
+class Bench:
+    """Training and held-out rows as they are compared, and what the classes share: units and oracle.
+
+    Its arguments are those of `fidelity`.
+    """
 
     def __init__(self, sample: Sample, train: FeatureSet, test: FeatureSet, seed: int):
         self.train, self.test, self.seed = train, test, seed
@@ -263,12 +265,36 @@ class _Bench:
         self.moment = second_moment(self.train_rows)
         self.oracle = head_oracle(train) or discriminant(self.train_rows, train.labels, self.units)
 
+    def rows(self) -> list[Row]:
+        """What `fidelity` returns."""
+        rows = [self.row(c) for c in range(self.train.space.n_classes)]
+        return [*rows, _overall(rows)]
+
+    def points(self) -> Points:
+        """Rows of each kind on the plane that the training rows choose, so the same one for all samples."""
+        axes = plane(self.train_rows, self.train.labels)
+        shown = [self.shown(c) for c in range(self.train.space.n_classes)]
+        kinds = [torch.full((len(rows),), kind) for groups in shown for kind, rows in enumerate(groups)]
+        labels = [torch.full((len(rows),), c) for c, groups in enumerate(shown) for rows in groups]
+        places = torch.cat([rows.float() for groups in shown for rows in groups]) @ axes
+        return Points(places.numpy(), torch.cat(labels).numpy(), torch.cat(kinds).numpy())
+
+    def shown(self, c: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Some training, held-out and generated rows of a class, as they are compared: (n, D), n up to 60."""
+        train, test = self.order("train", self.train, c)[:SHOWN], self.order("test", self.test, c)[:SHOWN]
+        fake = self.train_rows[:0] if self.whole(c) else self.drawn(c, SHOWN)[0]
+        return self.train_rows[train], self.test_rows[test], fake
+
+    def whole(self, c: int) -> bool:
+        """Whether a class gets no synthetic rows: it is empty, or as large as the largest."""
+        return not 0 < int(self.train.counts()[c]) < int(self.train.counts().max())
+
     def row(self, c: int) -> Row:
         """All numbers of one class."""
         n_train, n_test = int(self.train.counts()[c]), int(self.test.counts()[c])
         row: Row = {"class": c, "n_train": n_train, "n_test": n_test, "n_fake": 0, "n": 0, "d": len(self.moment)}
         row |= _unmeasured()
-        if not 0 < n_train < int(self.train.counts().max()):
+        if self.whole(c):
             return row
         n, n_fake = min(ROWS, n_train, n_test), min(ROWS, max(n_train, n_test))
         values, floors = self.measured(c, n, n_fake)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from benchfw.components import Synthesizer
 from benchfw.machine import device_class, installed_version, precision_on
 from benchfw.plan import Cell, dump
-from benchfw.seeding import stage_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +33,7 @@ PROTOCOL = (  # the core's modules whose code decides numbers
     *("errors", "data", "dataset", "context", "seeding", "imbalance", "splits", "training", "metrics"),
     *("components", "hookspecs", "machine", "place", "embedding", "cell"),
 )
-FIDELITY = ("benchfw.fidelity", "benchfw.lens", "benchfw.likeness")
+FIDELITY = ("benchfw.fidelity", "benchfw.lens", "benchfw.likeness", "benchfw.plane")
 FORMAT = 1
 
 
@@ -97,7 +96,7 @@ def fitted_as(synthesizer: Synthesizer) -> Synthesizer:
 
 
 def _seeds(cell: Cell, *stages: str) -> list[int]:
-    return [stage_seed(cell.experiment.seed, stage, cell.seed_axes) for stage in stages]
+    return [cell.seed_of(stage) for stage in stages]
 
 
 def _key(stage: str, component: Component, *upstream: object) -> str:

@@ -102,8 +102,15 @@ def discriminant(rows: Tensor, labels: Tensor, units: Units) -> Oracle:
     counts = labels.bincount().double()
     onehot = F.one_hot(labels).double()  # (N, K)
     means = (onehot.T @ rows.double()) / counts.clamp_min(1)[:, None]  # (K, D)
-    within = shrunk(second_moment(rows - means[labels].float()) / len(rows), len(rows))
-    within += 1e-3 * torch.eye(len(within))  # numbers that never vary, in units of standard deviations
-    weights = torch.linalg.solve(within, means.T)  # (D, K)
+    weights = torch.linalg.solve(scatter(rows, labels, means), means.T)  # (D, K)
     bias = (-0.5 * (means.T * weights).sum(0)).where(counts > 0, -torch.inf)
     return lambda raw: (units(compact(raw)).double() @ weights + bias).argmax(1)
+
+
+def scatter(rows: Tensor, labels: Tensor, means: Tensor) -> Tensor:
+    """The shrunk covariance within the classes: (D, D) float64.
+
+    rows: (N, D) float32, standardised. labels: (N,) int64. means: (K, D) float64, of the classes.
+    """
+    within = shrunk(second_moment(rows - means[labels].float()) / len(rows), len(rows))
+    return within + 1e-3 * torch.eye(len(within))  # for numbers that never vary, in units of standard deviations

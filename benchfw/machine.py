@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -132,6 +133,7 @@ def usable_cores() -> int:
 def describe(device: torch.device, threads: int) -> dict[str, Any]:
     """What a reader of the numbers wants to know of the machine; it names no user, host or path."""
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "device": device_class(device),
         "cores": usable_cores(),
         "threads_per_cell": threads,

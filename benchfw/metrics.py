@@ -27,12 +27,17 @@ LOG_FLOOR = float(np.log(np.finfo(np.float64).eps))  # scikit-learn's log_loss c
 
 @dataclass(frozen=True)
 class Metric:
-    """A named number. direction: which is better. points: a share, shown to people times 100."""
+    """A named number.
+
+    direction: which is better. points: a share, shown to people times 100. version: raised with a change of the
+    formula, so that a baseline of the old one is not compared.
+    """
 
     name: str
     direction: Literal["higher", "lower"]
     help: str
     points: bool = True
+    version: int = 1
 
     @property
     def title(self) -> str:

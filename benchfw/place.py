@@ -11,7 +11,6 @@ from safetensors.torch import save
 
 from benchfw.context import Context
 from benchfw.machine import precision_on
-from benchfw.seeding import stage_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +39,7 @@ class Place:
 
 def context(cell: Cell, stage: str, place: Place) -> Context:
     """What the harness lends to one stage of a cell, with the stage's seed."""
-    seed = stage_seed(cell.experiment.seed, stage, cell.seed_axes)
+    seed = cell.seed_of(stage)
     precision = precision_on(place.device, cell.experiment.precision)
     return Context(seed, place.device, place.downloads, lambda done, total: place.listen(stage, done, total), precision)
 

@@ -26,6 +26,7 @@ from benchfw.errors import UsageError, did_you_mean
 from benchfw.experiment import REFERENCES, Experiment
 from benchfw.imbalance import Imbalance
 from benchfw.registry import KINDS, Registry
+from benchfw.seeding import TRAINING, seed_for, stage_seed
 from benchfw.settings import configure, parse_named
 
 C = TypeVar("C", bound=Component)
@@ -54,6 +55,13 @@ class Cell:
         """The axes as they enter the seeds: names without parameters, so variants are paired."""
         names = {kind: getattr(self, kind).name for kind in KINDS}
         return {**names, "imbalance": self.imbalance.kind, "repetition": self.repetition}
+
+    def seed_of(self, stage: str) -> int:
+        """The seed of one stage. `reseed` changes those of training and leaves the splits as they are."""
+        base, again = self.experiment.seed, self.experiment.reseed
+        if again and stage in TRAINING:
+            base = seed_for(base, "reseed", again)
+        return stage_seed(base, stage, self.seed_axes)
 
     @cached_property
     def id(self) -> str:

@@ -25,6 +25,9 @@ AXES_OF_STAGE: dict[str, tuple[str, ...]] = {
 }
 """The whole pairing of the benchmark: two cells share the randomness of a stage when they agree on its axes."""
 
+TRAINING = ("extractor", "augmenter", "draws", "classifier")
+"""The stages that train: other seeds for these alone show how much of a number is chance in training."""
+
 
 def seed_for(base: int, *axes: object) -> int:
     """A seed in [0, 2**63) from the run's base seed and the axes (text or numbers), by SHA-256 of their JSON list."""

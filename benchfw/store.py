@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
@@ -20,7 +21,9 @@ from benchfw.errors import StoreError, UsageError, os_words
 from benchfw.experiment import Experiment, from_mapping, to_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import numpy as np
 
     from benchfw.keys import Planned
 
@@ -101,6 +104,15 @@ def as_bytes(content: object) -> bytes:
     return (json.dumps(content, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(
         errors="backslashreplace"  # a file name that is not UTF-8 may stand in a message
     )
+
+
+def as_npz(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    """Arrays as a compressed npz file."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stubs take every name for allow_pickle
+    return buffer.getvalue()
 
 
 def read_json(path: Path) -> Any:
@@ -194,7 +206,7 @@ def _rename(filled: Path, path: Path) -> None:
 
 
 class RunDirectory:
-    """The results of one experiment: manifest, one file a cell, predictions, machine, experiment, tables."""
+    """The results of one experiment: manifest, one file a cell, predictions, views, machine, experiment, tables."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -215,7 +227,7 @@ class RunDirectory:
             self._check_owner(experiment)  # again: another process may have been here first
             write_atomically(self.manifest, as_bytes(_manifest(planned)))  # first: it says whose directory this is
             with saving(f"results in {self.root}"):
-                for folder in (self.cells, self.predictions):
+                for folder in (self.cells, self.predictions, self.views):
                     folder.mkdir(exist_ok=True)
             write_atomically(self.root / "experiment.toml", to_toml(experiment).encode())
             write_atomically(self.root / "machine.json", as_bytes(machine))
@@ -236,6 +248,11 @@ class RunDirectory:
     def predictions(self) -> Path:
         """One npz file a finished cell: sample ids, labels, log-scores."""
         return self.root / "predictions"
+
+    @property
+    def views(self) -> Path:
+        """One npz file a finished cell of the first repetition: training images, and rows on a plane."""
+        return self.root / "views"
 
     def row(self, cell_id: str) -> dict[str, Any] | None:
         """The stored row of a cell, or None when there is none that can be read."""

@@ -574,3 +574,8 @@ def test_the_counts_of_the_guide_are_those_of_the_table(real_table):
     for uncertain, views, shown in lines:
         samples = chexpert_table.single_label(real_table, CLASSES, uncertain=uncertain, views=views)
         assert [f"{count:,}" for count in chexpert_table.class_counts(samples, 6)] == shown.split(" | ")
+
+
+def test_the_images_of_chexpert_are_not_passed_on(tree, ctx):
+    """Its agreement forbids it, so a report shows none unless its reader asks for them."""
+    assert CheXpert(root=str(tree), size=16).load(ctx).source.public is False

@@ -98,6 +98,7 @@ def test_a_component_and_its_parameters_move_their_stage_and_the_later_ones(chan
         ("seed=1", ["embed", "augment", "fidelity", "cell"]),
         ("test_fraction=0.3", ["embed", "augment", "fidelity", "cell"]),
         ("val_fraction=0", ["embed", "augment", "fidelity", "cell"]),
+        ("reseed=1", ["embed", "augment", "fidelity", "cell"]),
         ("threads=2", ["embed", "augment", "fidelity", "cell"]),
         ("adapt=pool", ["cell"]),
         ("many_over=50", ["cell"]),

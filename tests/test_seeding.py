@@ -9,7 +9,7 @@ import torch
 from benchfw.experiment import Experiment
 from benchfw.plan import cells
 from benchfw.registry import installed
-from benchfw.seeding import AXES_OF_STAGE, isolated, seed_for, stage_seed
+from benchfw.seeding import AXES_OF_STAGE, TRAINING, isolated, seed_for, stage_seed
 
 AXES = {
     "dataset": "digits",
@@ -88,7 +88,21 @@ def test_variants_of_components_and_ratios_of_one_imbalance_share_all_seeds():
     )
     found = cells(experiment, installed())
     assert len(found) == 24
-    assert len({tuple(stage_seed(0, stage, cell.seed_axes) for stage in AXES_OF_STAGE) for cell in found}) == 1
+    assert len({tuple(map(cell.seed_of, AXES_OF_STAGE)) for cell in found}) == 1
+
+
+def test_reseeding_moves_the_stages_that_train_and_leaves_the_splits():
+    first, again = (seeded(reseed) for reseed in (0, 1))
+    assert {stage for stage in AXES_OF_STAGE if first[stage] != again[stage]} == set(TRAINING)
+    assert len({seeded(reseed)["classifier"] for reseed in range(20)}) == 20
+
+
+def seeded(reseed):
+    experiment = Experiment(
+        datasets=("digits",), extractors=("pixels",), augmenters=("none",), classifiers=("linear",), reseed=reseed
+    )
+    cell = cells(experiment, installed())[0]
+    return {stage: cell.seed_of(stage) for stage in AXES_OF_STAGE}
 
 
 def test_same_seed_gives_the_same_draws_from_all_three_generators():

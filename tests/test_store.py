@@ -213,7 +213,7 @@ def test_a_cache_that_cannot_be_made_is_said(tmp_path):
 def test_what_is_known_is_written_before_the_first_cell(directory, planned):
     with directory.opened(planned, {"python": "3"}):
         written = {path.name for path in directory.root.iterdir()} - {".lock"}
-        assert written == {"manifest.json", "experiment.toml", "machine.json", "cells", "predictions"}
+        assert written == {"manifest.json", "experiment.toml", "machine.json", "cells", "predictions", "views"}
         assert load(str(directory.root / "experiment.toml")) == planned[0].cell.experiment
         assert read_json(directory.root / "machine.json") == {"python": "3"}
         experiment, rows = directory.rows()

@@ -15,4 +15,4 @@ def load(licence: str, origin: str) -> ImageDataset:
     images = (levels * 255 / 16).round().to(torch.uint8)
     labels = torch.from_numpy(digits.target).long()
     names = tuple(str(name) for name in digits.target_names)
-    return ImageDataset(ImageSet(images, labels), names, source=Source(licence, origin))
+    return ImageDataset(ImageSet(images, labels), names, source=Source(licence, origin, public=True))

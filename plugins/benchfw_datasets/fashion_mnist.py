@@ -108,7 +108,7 @@ def read(folder: Path, ctx: Context, *, licence: str, origin: str) -> ImageDatas
         ImageSet(train_images.view(-1, 1, 28, 28), train_labels.long()),
         CLASSES,
         test=ImageSet(test_images.view(-1, 1, 28, 28), test_labels.long()),
-        source=Source(licence, origin),
+        source=Source(licence, origin, public=True),
     )
 
 

@@ -198,7 +198,7 @@ def load(flag: str, size: int, path: Path | None, ctx: Context) -> ImageDataset:
     member = official(flag)
     file = locate(file_name(flag, size), path, ctx.downloads)
     _check_md5(file, member.md5s[SIZES.index(size)])
-    source = Source(member.licence, ORIGIN)
+    source = Source(member.licence, ORIGIN, public=True)
     return replace(npz.load(file, ctx, name=NAME), class_names=member.class_names, source=source)
 
 
