@@ -208,9 +208,10 @@ def table(
         typer.Option(metavar="augmenter=A,classifier=C,correction=K", help="The line that gains are paired with."),
     ] = None,
     metric: Annotated[str | None, typer.Option(help="The metric to show; default the experiment's.")] = None,
+    tests: Annotated[bool, typer.Option("--tests", help="What the tests say of each difference instead.")] = False,
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.terminal,
 ) -> None:
-    """Print the table of a run again, of any metric, against any line."""
+    """Print the table of a run again, of any metric, against any line; or the tests behind it."""
     from benchfw import tables
     from benchfw.console import console, print_results
     from benchfw.store import RunDirectory
@@ -218,6 +219,9 @@ def table(
 
     experiment, rows = RunDirectory(directory).rows()
     reference = tables.line_named(versus) if versus else None
+    if tests:
+        _print_tests(experiment, rows, reference, metric or experiment.metric, format)
+        return
     frame, costs = tables.table(rows, classifiers=experiment.classifiers, versus=reference), tables.costs(rows)
     if format is Format.csv:
         typer.echo(tables.to_csv(frame), nl=False)
@@ -225,6 +229,21 @@ def table(
         typer.echo(to_markdown(frame, costs, metric or experiment.metric), nl=False)
     else:
         print_results(frame, costs, metric or experiment.metric, console())
+
+
+def _print_tests(
+    experiment: Experiment, rows: list[dict[str, Any]], versus: dict[str, str] | None, metric: str, format: Format
+) -> None:
+    from benchfw import evidence, tables
+    from benchfw.console import console, print_tests
+
+    frame = tables.comparisons(rows, classifiers=experiment.classifiers, metric=metric, versus=versus)
+    if format is Format.csv:
+        typer.echo(tables.to_csv(frame), nl=False)
+    elif format is Format.markdown:
+        typer.echo(evidence.to_markdown(frame, metric), nl=False)
+    else:
+        print_tests(frame, metric, console())
 
 
 def _axes(

@@ -162,6 +162,21 @@ def print_results(table: pd.DataFrame, costs: pd.DataFrame, metric: str, there: 
     there.print(Text(summary.answer(table, metric), style="bold"))
 
 
+def print_tests(frame: pd.DataFrame, metric: str, there: Console) -> None:
+    """What the tests say of each lift and gain, and what the columns mean."""
+    from benchfw import evidence
+    from benchfw.summary import block_of
+
+    for block, records in groupby(frame.to_dict("records"), key=block_of):
+        made = Table(title=Text(", ".join(block)), title_justify="left", show_edge=False)
+        for at, head in enumerate(evidence.headings()):
+            made.add_column(Text(head), justify="left" if at < len(evidence.HEADS[:4]) else "right")
+        for record in records:
+            made.add_row(*map(Text, evidence.cells(record, metric)))
+        there.print(made)
+    there.print(Text(evidence.footnote(metric) if len(frame) else "nothing was compared", style=DIM))
+
+
 def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table:
     from benchfw import summary
 

@@ -266,6 +266,8 @@ def write_tables(directory: RunDirectory) -> Counter[str]:
     table = tables.table(rows, classifiers=experiment.classifiers)
     costs = tables.costs(rows)
     write_atomically(directory.root / "table.csv", tables.to_csv(table).encode())
+    compared = tables.comparisons(rows, classifiers=experiment.classifiers, metric=experiment.metric)
+    write_atomically(directory.root / "comparisons.csv", tables.to_csv(compared).encode())
     write_atomically(directory.root / "costs.csv", tables.to_csv(costs).encode())
     write_atomically(directory.root / "fidelity.csv", tables.to_csv(tables.fidelity(rows)).encode())
     markdown = summary.to_markdown(table, costs, experiment.metric)

@@ -54,6 +54,14 @@ class Lift:
         return self.holm <= 1 - CONFIDENCE and self.n >= ENOUGH
 
     @property
+    def detectable(self) -> float:
+        """The true difference that so many pairs of this spread find with 80 % power; NaN without an interval."""
+        if isnan(self.low):
+            return nan
+        error = (self.high - self.low) / 2 / student_quantile((1 + CONFIDENCE) / 2, self.n - 1)
+        return _noncentrality(self.n) * error
+
+    @property
     def note(self) -> str:
         """Why there is no interval; empty where there is one."""
         if not isnan(self.low):
@@ -137,7 +145,7 @@ def compare(values: Mapping[int, float], reference: Mapping[int, float], *, wort
     if lift.note:
         return Comparison(lift, sd, **flips, worth=worth)
     low, high = bca(differences) if n >= BCA_FROM else (nan, nan)
-    found = {"effect": lift.mean / sd * _unbiased(n), "detectable": _noncentrality(n) * sd / sqrt(n)}
+    found = {"effect": lift.mean / sd * _unbiased(n), "detectable": lift.detectable}
     return Comparison(lift, sd, low, high, **flips, **found, worth=worth)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import isnan
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchfw.errors import UsageError, did_you_mean
@@ -66,17 +67,17 @@ def summary(frame: pd.DataFrame, costs: pd.DataFrame, metric: str = PRIMARY) -> 
         cost: Mapping[Any, Any] = spent.get(tuple(str(record[axis]) for axis in AXES), {})
         lines.append(
             SummaryLine(
-                block=_block(record),
+                block=block_of(record),
                 augmenter=record["augmenter"],
                 classifier=record["classifier"],
                 correction=record["correction"],
                 n=record["n"],
                 status=record["status"],
-                mean=_shown(record.get(f"{metric}_mean"), asked),
-                sd=_shown(record.get(f"{metric}_sd"), asked),
+                mean=shown(record.get(f"{metric}_mean"), asked),
+                sd=shown(record.get(f"{metric}_sd"), asked),
                 lift=_difference(record, asked, "lift"),
                 gain=_difference(record, asked, "gain"),
-                minority=_shown(record.get(f"{MINORITY}_mean"), minority),
+                minority=shown(record.get(f"{MINORITY}_mean"), minority),
                 minority_lift=_difference(record, minority, "lift"),
                 seconds=cost.get("augment_seconds", float("nan")) + cost.get("classify_seconds", float("nan")),
             )
@@ -102,7 +103,7 @@ def headings(metric: str = PRIMARY) -> list[str]:
 
 def cells(line: SummaryLine, metric: str = PRIMARY) -> list[str]:
     """One line as text, for each of `headings`; an empty text where there is no number."""
-    digits = _digits(metric_named(metric))
+    digits = digits_of(metric_named(metric))
     mean = "" if isnan(line.mean) else f"{line.mean:.{digits}f}"
     minority = "" if isnan(line.minority) else f"{line.minority:.1f}"
     if line.minority_lift.n:
@@ -128,22 +129,23 @@ def footnote(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
     return (
         f"{unit}n: repetitions done; ±: their standard deviation. lift: difference from augmenter none with the same "
         f"classifier and correction. gain: difference from {reference} of the same data set, imbalance and extractor. "
-        f"Both are means of differences paired by repetition, with [95 % interval] by Student's t, for each comparison "
-        f"by itself; it speaks of more repetitions on this data, not of other data. Without brackets there is no "
-        f"interval (one pair, or equal differences). {UNCLEAR}: no reliable difference, since the interval includes 0 "
-        f"or is missing, or there are fewer than {ENOUGH} pairs. minority recall: mean recall of the classes with "
-        f"fewer training samples than the mean, and its lift. seconds: to augment and classify, mean of a repetition."
+        f"Both are means of differences paired by repetition, with [95 % interval] by Student's t, which speaks of "
+        f"more repetitions on this data, not of other data. Without brackets there is no interval (one pair, or equal "
+        f"differences). {UNCLEAR}: no reliable difference, since p is above 5 % once Holm has adjusted it (over the "
+        f"lifts with that classifier, or over all gains of the block), or there are fewer than {ENOUGH} pairs. "
+        f"minority recall: mean recall of the classes with fewer training samples than the mean, and its lift. "
+        f"seconds: to augment and classify, mean of a repetition."
     )
 
 
 def to_markdown(frame: pd.DataFrame, costs: pd.DataFrame, metric: str = PRIMARY) -> str:
     """The answer, a table for each data set, imbalance and extractor, and the footnote, as Markdown."""
     heads = headings(metric)
-    parts = [_escaped(answer(frame, metric))]
+    parts = [escaped(answer(frame, metric))]
     for block, lines in groupby(summary(frame, costs, metric), key=lambda line: line.block):
-        texts = [heads, ["---"] * len(heads), *([_escaped(text) for text in cells(line, metric)] for line in lines)]
-        parts += [f"**{_escaped(', '.join(block))}**", "\n".join(f"| {' | '.join(text)} |" for text in texts)]
-    return "\n\n".join([*parts, _escaped(footnote(frame, metric))]) + "\n"
+        texts = [heads, ["---"] * len(heads), *([escaped(text) for text in cells(line, metric)] for line in lines)]
+        parts += [f"**{escaped(', '.join(block))}**", "\n".join(f"| {' | '.join(text)} |" for text in texts)]
+    return "\n\n".join([*parts, escaped(footnote(frame, metric))]) + "\n"
 
 
 def answer(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
@@ -156,7 +158,7 @@ def answer(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
     asked = _metric(frame, metric)
     sentences = [
         _sentence(list(records), asked, frame.attrs["classifier"], frame.attrs["reference"])
-        for _, records in groupby(frame.to_dict("records"), key=_block)
+        for _, records in groupby(frame.to_dict("records"), key=block_of)
     ]
     return "\n\n".join(sentences)
 
@@ -166,7 +168,7 @@ def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, first: str, 
     names = {("none", classifier, "none"): REAL_ROWS_ONLY, ("none", first, "la-natural"): ADJUSTED_ONLY}
     if classifier != first:
         names["none", classifier, "la-natural"] = f"{REAL_ROWS_ONLY}, with logit adjustment,"
-    clauses, others = [], []
+    clauses, others, gains = [], [], []
     for record in records:
         line = tuple(record[axis] for axis in REFERENCE)
         gain = _difference(record, metric, "gain")
@@ -174,18 +176,28 @@ def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, first: str, 
         if (augmented or line in names) and line != tuple(reference.values()):
             text = _clause(names.get(line, line[0]), gain, metric, record["status"])
             clauses.append((not augmented, isnan(gain.mean), -gain.mean * metric.sign, text))
+            gains.append(gain)
         elif gain.n:
             others.append((-gain.mean * metric.sign, _clause(f"{BEST_OF_ALL} ({' + '.join(line)})", gain, metric, "")))
     usual = tuple(reference.values()) == ("none", classifier, "none")
     against = "" if usual else f" against {' + '.join(reference.values())}"
-    where = f"{', '.join(_block(records[0]))}: {metric.title} with {classifier}{against}: "
+    where = f"{', '.join(block_of(records[0]))}: {metric.title} with {classifier}{against}: "
     if not clauses:
         return f"{where}nothing was compared."
     spoken = min([0.0, *(worth for _, missing, worth, _ in clauses if not missing)])  # 0: the reference itself
     best = [text for worth, text in sorted(others)[:1] if worth < spoken]
     told = "; ".join([*(text for *_, text in sorted(clauses)), *best])
     most = max(record["n"] for record in records)
-    return f"{where}{told} ({most} repetition{'s' * (most != 1)}; 95 % intervals in brackets)."
+    return f"{where}{told} ({most} repetition{'s' * (most != 1)}; 95 % intervals in brackets{_power(gains, metric)})."
+
+
+def _power(gains: Sequence[Lift], metric: Metric) -> str:
+    """What the comparisons can miss, where one of them found nothing: the median of what they detect."""
+    detectable = [gain.detectable for gain in gains if gain.n > 1 and not isnan(gain.detectable)]
+    if not detectable or all(gain.marked for gain in gains):
+        return ""
+    size = f"{median(detectable):.{digits_of(metric)}f}{' points' * metric.points}"
+    return f"; taken by itself, a true difference of about {size} would be found four times in five"
 
 
 def _spoken_of(records: Sequence[Mapping[Any, Any]], first: str) -> str:
@@ -197,7 +209,7 @@ def _spoken_of(records: Sequence[Mapping[Any, Any]], first: str) -> str:
 def _clause(name: str, gain: Lift, metric: Metric, status: str) -> str:
     if not gain.n:
         return f"{name} has no result ({status})" if status != "done" else f"{name} has nothing to be paired with"
-    digits = _digits(metric)
+    digits = digits_of(metric)
     unit = " points" if metric.points else ""
     size = f"{abs(gain.mean):.{digits}f}{unit}"
     signed = f"{gain.mean:+.{digits}f}{unit}"
@@ -208,7 +220,9 @@ def _clause(name: str, gain: Lift, metric: Metric, status: str) -> str:
         return f"{name} {'lifts' if gain.mean > 0 else 'lowers'} it by {size} {interval}"
     if gain.excludes_zero:
         side = "above" if gain.mean > 0 else "below"
-        return f"{name} ends {size} {side} {interval}, but {gain.n} pairs are too few to rely on"
+        few = f"{gain.n} pairs are too few to rely on"
+        many = f"as many comparisons give such a one by chance (Holm p = {gain.holm:.2g})"
+        return f"{name} ends {size} {side} {interval}, but {few if gain.n < ENOUGH else many}"
     return f"{name} makes no reliable difference ({signed} {interval})"
 
 
@@ -220,15 +234,18 @@ def _metric(frame: pd.DataFrame, name: str) -> Metric:
     return metric
 
 
-def _block(record: Mapping[Any, Any]) -> tuple[str, str, str]:
+def block_of(record: Mapping[Any, Any]) -> tuple[str, str, str]:
+    """Data set, imbalance and extractor of a line of the table."""
     return record["dataset"], record["imbalance"], record["extractor"]
 
 
-def _digits(metric: Metric) -> int:
+def digits_of(metric: Metric) -> int:
+    """Decimals that a metric is shown with, in points or as it is."""
     return 1 if metric.points else 3
 
 
-def _shown(value: float | None, metric: Metric) -> float:
+def shown(value: float | None, metric: Metric) -> float:
+    """A value in the unit in which it is shown: shares times 100."""
     return float("nan") if value is None else value * (100 if metric.points else 1)
 
 
@@ -236,7 +253,7 @@ def _difference(record: Mapping[Any, Any], metric: Metric, kind: Literal["lift",
     if f"{metric.name}_{kind}" not in record:
         return Lift()
     lift = difference(record, metric.name, kind)
-    return replace(lift, mean=_shown(lift.mean, metric), low=_shown(lift.low, metric), high=_shown(lift.high, metric))
+    return replace(lift, mean=shown(lift.mean, metric), low=shown(lift.low, metric), high=shown(lift.high, metric))
 
 
 def _mark(lift: Lift) -> str:
@@ -252,5 +269,6 @@ def _as_text(lift: Lift, n: int, digits: int) -> str:
     return f"{_mark(lift)}{lift.mean:+.{digits}f}{interval}{pairs}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text for a cell of a Markdown table, which no label can break."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

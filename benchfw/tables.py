@@ -9,13 +9,14 @@ import csv
 import io
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from math import isnan, nan
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from benchfw.errors import UsageError, did_you_mean
-from benchfw.metrics import CORRECTIONS, METRICS
-from benchfw.statistics import Lift, paired
+from benchfw.metrics import CORRECTIONS, METRICS, metric_named
+from benchfw.statistics import WORTH, Comparison, Lift, compare, in_family, needed_pairs, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,9 @@ ALL = "(all)"  # in brackets, since a class may be named all
 COUNTED = {"n_train": "n_train", "n_test": "n_test", "n_fake": "n_fake", "n_compared": "n", "d": "d"}
 FIDELITY_KEY = ("dataset", "imbalance", "extractor", "augmenter", "class")
 REFERENCE = ("augmenter", "classifier", "correction")  # what names a line inside its data set, imbalance and extractor
+FAMILY = {"lift": (0, 1, 2, 4), "gain": (0, 1, 2)}  # places in a line that the family of a comparison shares
+LIFTED = ("n", "mean", "low", "high", "p", "holm")
+TESTS = (*LIFTED, "sd", "bca_low", "bca_high", "sign_flip", "sign_flip_least", "effect", "detectable", "underpowered")
 SECONDS = ("embed_seconds", "augment_seconds", "fidelity_seconds", "classify_seconds", "score_seconds")
 COSTS = (*SECONDS, "peak_mib", "synthetic_rows")
 
@@ -48,24 +52,23 @@ def table(rows: Iterable[Row], *, classifiers: Sequence[str], versus: Mapping[st
         m_n, m_mean, m_sd                            the repetitions that have a value, their mean and deviation
         m_lift, m_lift_low, m_lift_high, m_lift_n    paired with augmenter `none`, same classifier and correction
         m_gain, m_gain_low, m_gain_high, m_gain_n    paired with the reference line of the same block
-    in the metric's own unit. A line is not compared with itself: NaN, no pairs. Cells that are not done are told in the
-    status; a group without a done cell has one line, with correction `none`. A correction that repeats another in every
-    repetition has no line, but others are paired with it by its name. `attrs` hold the `reference` of the gains and the
-    first `classifier`. Raises UsageError when no line is what versus names.
+        m_lift_p, m_lift_holm, m_gain_p, m_gain_holm Student's p of these, and adjusted by Holm over the family
+    in the metric's own unit. The family of a lift: those of its data set, imbalance, extractor and classifier; of a
+    gain: those of its data set, imbalance and extractor. A line is not compared with itself: NaN, no pairs. Cells that
+    are not done are told in the status; a group without a done cell has one line, with correction `none`. A correction
+    that repeats another in every repetition has no line, but others are paired with it by its name. `attrs` hold the
+    `reference` of the gains and the first `classifier`. Raises UsageError when no line is what versus names.
     """
     import pandas as pd
 
     cells = _by_axes(rows)
-    values = {(*axes, name): _values(members, name) for axes, members in cells.items() for name in CORRECTIONS}
-    values = {line: found for line, found in values.items() if found}
-    reference = _reference({line[3:] for line in values}, classifiers[0], versus)
-    metrics = _metrics(values)
+    lines, values, reference = _lines(cells, classifiers[0], versus)
+    numbers = _numbers(lines, values, reference)
     records = []
-    for line in sorted(((*axes, name) for axes in cells for name in _shown(cells[axes])), key=_order):
+    for line in lines:
         members = cells[line[:-1]]
         done = sum(line[-1] in _scores(row) for row in members)
-        record = dict(zip(KEY, line, strict=True)) | {"n": done, "status": _status(members)}
-        records.append(record | _numbers(line, values, metrics, reference))
+        records.append(dict(zip(KEY, line, strict=True)) | {"n": done, "status": _status(members)} | numbers[line])
     frame = pd.DataFrame(records, columns=None if records else [*KEY, "n", "status"])
     frame.attrs = {"classifier": classifiers[0], "reference": dict(zip(REFERENCE, reference, strict=True))}
     return frame
@@ -74,7 +77,38 @@ def table(rows: Iterable[Row], *, classifiers: Sequence[str], versus: Mapping[st
 def difference(record: Mapping[str, Any], metric: str, kind: str) -> Lift:
     """The paired difference that a line of the table holds. kind: `lift` or `gain`."""
     name = f"{metric}_{kind}"
-    return Lift(int(record[f"{name}_n"]), record[name], record[f"{name}_low"], record[f"{name}_high"])
+    low, high, p, holm = (record[f"{name}_{part}"] for part in ("low", "high", "p", "holm"))
+    return Lift(int(record[f"{name}_n"]), record[name], low, high, p, holm)
+
+
+def comparisons(
+    rows: Iterable[Row], *, classifiers: Sequence[str], metric: str, versus: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """All that the repetitions say about each lift and gain of one metric: a line for each line of the table and kind.
+
+    Columns: those of `KEY`; kind, `lift` or `gain`; those of `TESTS`, in the metric's own unit, NaN where too few pairs
+    are behind them; needed, the pairs that would find a difference of one point, or of a tenth where the metric is no
+    share. A line that is not compared has no line. The arguments are those of `table`.
+    """
+    import pandas as pd
+
+    lines, values, reference = _lines(_by_axes(rows), classifiers[0], versus)
+    worth = WORTH if metric_named(metric).points else 10 * WORTH
+    records = []
+    for kind in FAMILY:
+        lifts = _differences(lines, values, metric, kind, reference)
+        for line in lines:
+            other = _paired_with(line, kind, reference)
+            if other != line and lifts[line].n:
+                found = compare(values[line][metric], values[other][metric], worth=worth)
+                records.append(_compared(line, kind, replace(found, lift=lifts[line]), worth))
+    return pd.DataFrame(records, columns=[*KEY, "kind", *TESTS, "needed"])
+
+
+def _compared(line: Line, kind: str, found: Comparison, worth: float) -> dict[str, Any]:
+    record: dict[str, Any] = dict(zip(KEY, line, strict=True)) | {"kind": kind}
+    record |= {name: getattr(found.lift if name in LIFTED else found, name) for name in TESTS}
+    return record | {"needed": needed_pairs(found.sd, worth) if found.lift.n > 1 else nan}
 
 
 def costs(rows: Iterable[Row]) -> pd.DataFrame:
@@ -167,6 +201,16 @@ def _by_axes(rows: Iterable[Row]) -> dict[Axes, list[Row]]:
     return dict(cells)
 
 
+def _lines(
+    cells: Mapping[Axes, Sequence[Row]], classifier: str, versus: Mapping[str, str] | None
+) -> tuple[list[Line], dict[Line, Values], Line]:
+    """The lines of the table in their order, the values of every line that has some, and the reference of the gains."""
+    found = {(*axes, name): _values(members, name) for axes, members in cells.items() for name in CORRECTIONS}
+    values = {line: numbers for line, numbers in found.items() if numbers}
+    lines = sorted(((*axes, name) for axes in cells for name in _shown(cells[axes])), key=_order)
+    return lines, values, _reference({line[3:] for line in values}, classifier, versus)
+
+
 def _scores(row: Row) -> Mapping[str, Mapping[str, float | None]]:
     return row["scores"] if row["status"] == "done" else {}
 
@@ -232,18 +276,38 @@ def _outcome(row: Row) -> str:
     return f"{row['status']}: {reason}" if reason else str(row["status"])
 
 
-def _numbers(line: Line, values: Mapping[Line, Values], metrics: Iterable[str], reference: Line) -> dict[str, float]:
-    block, own = line[:3], values.get(line, {})
-    plain, gauge = (*block, "none", *line[4:]), (*block, *reference)
-    lifted = values.get(plain, {}) if plain != line else {}
-    gained = values.get(gauge, {}) if gauge != line else {}
-    numbers: dict[str, float] = {}
-    for metric in metrics:
-        mine = own.get(metric, {})
-        numbers |= _spread(metric, mine)
-        numbers |= _columns(f"{metric}_lift", paired(mine, lifted.get(metric, {})))
-        numbers |= _columns(f"{metric}_gain", paired(mine, gained.get(metric, {})))
+def _numbers(lines: Sequence[Line], values: Mapping[Line, Values], reference: Line) -> dict[Line, dict[str, float]]:
+    """The columns of every metric for each line."""
+    numbers: dict[Line, dict[str, float]] = {line: {} for line in lines}
+    for metric in _metrics(values):
+        by_kind = {kind: _differences(lines, values, metric, kind, reference) for kind in FAMILY}
+        for line in lines:
+            numbers[line] |= _spread(metric, values.get(line, {}).get(metric, {}))
+            for kind, found in by_kind.items():
+                numbers[line] |= _columns(f"{metric}_{kind}", found[line])
     return numbers
+
+
+def _differences(
+    lines: Sequence[Line], values: Mapping[Line, Values], metric: str, kind: str, reference: Line
+) -> dict[Line, Lift]:
+    """The lift or gain of each line in one metric, adjusted over its family."""
+    families: dict[Line, dict[Line, Lift]] = defaultdict(dict)
+    for line in lines:
+        other = _paired_with(line, kind, reference)
+        pair = [values.get(one, {}).get(metric, {}) for one in (line, other)]
+        family = tuple(line[place] for place in FAMILY[kind])
+        families[family][line] = Lift() if other == line else paired(*pair)
+    return {
+        line: lift
+        for found in families.values()
+        for line, lift in zip(found, in_family(list(found.values())), strict=True)
+    }
+
+
+def _paired_with(line: Line, kind: str, reference: Line) -> Line:
+    """The line that a lift or a gain of this line is the difference from."""
+    return (*line[:3], "none", *line[4:]) if kind == "lift" else (*line[:3], *reference)
 
 
 def _spread(metric: str, values: Mapping[int, float]) -> dict[str, float]:
@@ -257,4 +321,5 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _columns(name: str, lift: Lift) -> dict[str, float]:
-    return {name: lift.mean, f"{name}_low": lift.low, f"{name}_high": lift.high, f"{name}_n": lift.n}
+    values = (lift.mean, lift.low, lift.high, lift.p, lift.holm, lift.n)
+    return dict(zip((name, *(f"{name}_{part}" for part in ("low", "high", "p", "holm", "n"))), values, strict=True))

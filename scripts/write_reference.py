@@ -46,11 +46,33 @@ COLUMNS = {
     "lift": "mean difference from augmenter `none`, same classifier and correction",
     "lift_low": "lower end of its 95 % interval; empty where there is none",
     "lift_high": "upper end",
+    "lift_p": "two-sided p of Student's t; empty where there is no interval",
+    "lift_holm": "the same, adjusted by Holm over the lifts of the same data set, imbalance, extractor and classifier",
     "lift_n": "pairs behind it",
     "gain": "mean difference from the reference line",
     "gain_low": "lower end of its 95 % interval; empty where there is none",
     "gain_high": "upper end",
+    "gain_p": "two-sided p of Student's t; empty where there is no interval",
+    "gain_holm": "the same, adjusted by Holm over the gains of the same data set, imbalance and extractor",
     "gain_n": "pairs behind it",
+}
+TESTS = {
+    "kind": "`lift` or `gain`",
+    "n": "pairs: repetitions that both lines have",
+    "mean": "mean difference, in the metric's own unit",
+    "low": "lower end of Student's 95 % interval; empty with one pair or equal differences",
+    "high": "upper end",
+    "p": "two-sided p of Student's t",
+    "holm": "the same, adjusted by Holm over the family, as in table.csv",
+    "sd": "standard deviation of the differences",
+    "bca_low": "lower end of the BCa bootstrap interval; empty below 20 pairs",
+    "bca_high": "upper end",
+    "sign_flip": "exact two-sided p when each difference may take either sign",
+    "sign_flip_least": "the smallest that so many pairs can give: 0.0625 for 5",
+    "effect": "Hedges' g: mean over standard deviation of the differences, unbiased",
+    "detectable": "the true difference that such pairs find with 80 % power at 5 %, taken by itself",
+    "underpowered": "True where nothing was found, and one point (0.1 where no share) would be missed too often",
+    "needed": "pairs that would find such a difference with 80 % power; 1000 stands for more",
 }
 COSTS = {
     "embed_seconds": "splitting, training the extractor and embedding; paid once and shared by the cells of a split",
@@ -276,6 +298,11 @@ def costs() -> str:
     return rows("column", "what it is", lines=((code(name), text) for name, text in COSTS.items()))
 
 
+def tests() -> str:
+    """The columns of comparisons.csv."""
+    return rows("column", "what it is", lines=((code(name), text) for name, text in TESTS.items()))
+
+
 def axes() -> str:
     """Which axes each stage's seed depends on."""
     names = list(dict.fromkeys(axis for stage in AXES_OF_STAGE.values() for axis in stage))
@@ -315,6 +342,7 @@ BLOCKS = {
     "layers": layers,
     "metrics": metrics,
     "settings": settings,
+    "tests": tests,
 }
 
 

@@ -86,6 +86,15 @@ def test_a_plan_names_what_will_be_skipped_and_writes_nothing(here, home):
     assert list(home.path.iterdir()) == []
 
 
+def test_the_tests_as_csv_are_the_file_and_go_against_any_line(ran, afterwards):
+    done = afterwards("table", "out", "--tests", "--format", "csv")
+    assert done.out == (ran[0].path / "out" / "comparisons.csv").read_text()
+    other = afterwards("table", "out", "--tests", "--versus", "augmenter=random", "--metric", "nll", "--format", "csv")
+    assert {line["augmenter"] for line in lines(other.out) if line["kind"] == "gain"} == {"none", "random"}
+    assert "Holm p" in afterwards("table", "out", "--tests").out
+    assert "| Holm p |" in afterwards("table", "out", "--tests", "--format", "markdown").out
+
+
 def test_the_table_as_csv_is_the_file(ran, afterwards):
     done = afterwards("table", "out", "--format", "csv")
     assert done.code == 0

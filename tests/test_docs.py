@@ -159,6 +159,7 @@ def test_every_metric_correction_and_column_is_documented():
     row = {"axes": {**axes, "repetition": 0}, "status": "done", "reason": None, "scores": {"none": {"mcc": 0.5}}}
     table, costs = tables.table([row], classifiers=["a"]), tables.costs([row])
     columns = [re.sub("^mcc_", "m_", column) for column in (*table.columns, *costs.columns)]
+    columns += [*tables.TESTS, "kind", "needed"]
     assert [name for name in (*metrics.METRICS, *metrics.CORRECTIONS, *columns) if f"`{name}`" not in page] == []
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from benchfw.errors import UsageError
 from benchfw.metrics import METRICS, readouts, score
-from benchfw.tables import AXES, KEY, costs, difference, table, to_csv
+from benchfw.tables import AXES, KEY, TESTS, comparisons, costs, difference, table, to_csv
 
 NONE = [0.50, 0.52, 0.54, 0.56, 0.58]
 SMOTE = [0.53, 0.57, 0.55, 0.60, 0.64]
@@ -271,3 +271,65 @@ def test_csv_text_comes_back_and_is_no_formula():
     frame = pd.DataFrame({'recall:a,"b"': ["one, two", "=1+1", "-x", 'say "so"']})
     written = io.StringIO(to_csv(frame), newline="")
     assert list(csv.reader(written)) == [['recall:a,"b"'], ["one, two"], ["'=1+1"], ["'-x"], ['say "so"']]
+
+
+# ---- families and tests ----
+
+
+def lifts(rows, kind="lift"):
+    """Each line's lift or gain in balanced accuracy, where it is compared, by its labels."""
+    frame = table(rows, classifiers=["linear", "mlp"])
+    made = {tuple(r[a] for a in KEY[3:]): difference(r, "balanced_accuracy", kind) for r in frame.to_dict("records")}
+    return {line: lift for line, lift in made.items() if lift.n}
+
+
+def test_p_is_that_of_the_paired_t_test(rows):
+    lift = lifts(rows)["smote", "linear", "none"]
+    assert lift.p == pytest.approx(stats.ttest_rel(SMOTE, NONE).pvalue)
+
+
+def test_the_family_of_a_lift_is_its_classifier_and_of_a_gain_its_block(rows):
+    from statsmodels.stats.multitest import multipletests
+
+    rows += [row | {"axes": row["axes"] | {"dataset": "another"}} for row in rows]
+    for kind in ("lift", "gain"):
+        found = lifts([row for row in rows if row["axes"]["dataset"] == "digits"], kind)
+        families = {line[1] if kind == "lift" else "" for line in found}
+        for family in families:
+            members = [lift for line, lift in found.items() if kind == "gain" or line[1] == family]
+            known = [lift for lift in members if not isnan(lift.p)]
+            wanted = multipletests([lift.p for lift in known], method="holm")[1]
+            assert [lift.holm for lift in known] == pytest.approx(list(wanted))
+
+
+def test_another_data_set_changes_no_adjusted_p(rows):
+    more = [row | {"axes": row["axes"] | {"dataset": "another"}} for row in rows]
+    frame = table(rows + more, classifiers=["linear", "mlp"])
+    alone = table(rows, classifiers=["linear", "mlp"])
+    both = frame[frame["dataset"] == "digits"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(both, alone)
+
+
+def test_comparisons_hold_every_lift_and_gain_with_its_tests(rows):
+    frame = comparisons(rows, classifiers=["linear", "mlp"], metric="balanced_accuracy")
+    assert list(frame.columns) == [*KEY, "kind", *TESTS, "needed"]
+    assert {kind: len(lifts(rows, kind)) for kind in ("lift", "gain")} == dict(frame["kind"].value_counts())
+    record = frame[(frame["augmenter"] == "smote") & (frame["classifier"] == "linear") & (frame["kind"] == "lift")]
+    record = record[record["correction"] == "none"].iloc[0]
+    assert record["sign_flip_least"] == 0.0625
+    assert record["sign_flip"] == 0.0625  # all five differences are positive
+    assert record["holm"] == pytest.approx(lifts(rows)["smote", "linear", "none"].holm)
+    assert isnan(record["bca_low"])
+
+
+def test_comparisons_of_one_repetition_have_no_tests(rows):
+    once = [row for row in rows if row["axes"]["repetition"] == 0]
+    frame = comparisons(once, classifiers=["linear", "mlp"], metric="balanced_accuracy")
+    assert set(frame["n"]) == {1}
+    assert frame[["p", "holm", "detectable", "needed"]].isna().all(axis=None)
+
+
+def test_comparisons_of_nothing_are_empty_with_their_columns():
+    frame = comparisons([undone("failed", "no memory")], classifiers=["linear"], metric="accuracy")
+    assert list(frame.columns) == [*KEY, "kind", *TESTS, "needed"]
+    assert frame.empty
