@@ -1,24 +1,27 @@
 # make run     the first table: the reference augmenter beside the baselines
 # make test    the tests
-# make check   all that CI runs: lint, then test
+# make check   lint, test and gate: all that CI runs
+# make gate    run the experiment quick, and fail where its table got worse than the committed baseline
 # make speed   the speed measurements, each a ratio against a named reference
 # make clean   remove caches and builds; the environment and results/ stay
 #
 # Everything is installed into VENV, and again only when pyproject.toml has changed. To choose, e.g. `make run PYTHON=python3.12`:
 #   PYTHON     makes the environment; 3.11 or newer
 #   VENV       where the environment is; no spaces
+#   GATE_RUN   where `make gate` keeps its run; the same run goes on where it stopped
 #   PIP_ARGS   more arguments for pip, e.g. an index with CPU builds of torch; pip's own configuration counts as well
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
+GATE_RUN ?= results/quick
 
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 WANTS_311 = import sys; found = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) \
   and "benchfw wants Python 3.11 or newer, but $(PYTHON) is " + found + "; name another: make PYTHON=python3.12")
 
-.PHONY: run test check lint env speed clean
+.PHONY: run test check lint gate env speed clean
 
 run: $(VENV)/.installed
 	$(BIN)/benchfw run --augmenter gan-feature
@@ -26,13 +29,17 @@ run: $(VENV)/.installed
 test: env
 	$(BIN)/pytest
 
-check: lint test
+check: lint test gate
 
 lint: env
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+gate: $(VENV)/.installed
+	$(BIN)/benchfw run quick --out $(GATE_RUN)
+	$(BIN)/benchfw check $(GATE_RUN) --baseline results/reference/quick/baseline.json
 
 speed: env
 	$(BIN)/pytest tests/speed -o addopts="--strict-markers --strict-config" --benchmark-only
