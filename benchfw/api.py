@@ -47,6 +47,15 @@ class Results:
         experiment, rows = self._read()
         return tables.table(rows, classifiers=experiment.classifiers, versus=versus)
 
+    def comparisons(self, metric: str | None = None, versus: Mapping[str, str] | None = None) -> pd.DataFrame:
+        """All that the repetitions say about each lift and gain of a metric; default is the experiment's.
+
+        versus: as in `table`. Raises UsageError when there is no such line or metric.
+        """
+        experiment, rows = self._read()
+        asked = metric or experiment.metric
+        return tables.comparisons(rows, classifiers=experiment.classifiers, metric=asked, versus=versus)
+
     def costs(self) -> pd.DataFrame:
         """Seconds of each stage, MiB and synthetic rows, the means of the repetitions."""
         return tables.costs(self.rows)
