@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 ENOUGH = 5  # pairs below which nothing is marked, whatever the interval says
-BCA_FROM = 20  # pairs from which the BCa bootstrap covers about as often as it says
+BCA_FROM = 20  # pairs from which the BCa bootstrap covers nearly as often as Student's t, heavy tails apart
 POWER = 0.8  # the share of experiments that would find a detectable difference; Cohen's convention
 WORTH = 0.01  # one point: the difference that a comparison is expected to find, unless the caller says otherwise
 PAIRS = 1000  # where `needed_pairs` stops counting
