@@ -96,7 +96,8 @@ def test_nothing_imports_a_plugin_through_its_folder():
 
 
 def test_every_room_has_a_layer_and_only_training_and_metrics_are_open_to_plugins():
-    rooms = {path.stem for path in (ROOT / "benchfw").glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in (ROOT / "benchfw").glob("*/__init__.py")}
+    rooms = {path.stem for path in (ROOT / "benchfw").glob("*.py")} - {"__init__"} | packages
     layers = re.findall(r"\w+", " ".join(contract("layers")["layers"]))
     closed = {name.removeprefix("benchfw.") for name in contract("protected")["protected_modules"]}
     assert sorted(layers) == sorted(rooms)

@@ -122,5 +122,5 @@ def test_every_make_target_that_the_documents_name_exists():
 def test_the_decision_on_dependencies_names_each_of_them():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     page = (ROOT / "docs" / "decisions" / "0014-dependencies.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([a-z-]+) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z0-9-]+) \|", page, re.MULTILINE)
     assert rows == ["dependency", *(re.split(r"[>=<~! \[]", line)[0] for line in project["dependencies"])]

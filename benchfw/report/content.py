@@ -1,0 +1,199 @@
+"""Everything that a report says and shows, gathered section by section in the order in which it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchfw import summary, tables
+from benchfw.evidence import footnote as tests_footnote
+from benchfw.metrics import metric_named
+from benchfw.report.answers import Answer, Score, answers, overview, scores
+from benchfw.report.classes import RecallTable, recall_tables
+from benchfw.report.confusion import Confusions, confusions
+from benchfw.report.curves import MOST_HEALTHS, Curves, healths, losses
+from benchfw.report.forest import Forest, forests
+from benchfw.report.grids import Grid, columns_of, cost_grid, line_grid, metrics_of, test_grid
+from benchfw.report.images import Examples, examples
+from benchfw.report.items import compared_in
+from benchfw.report.likeness import fidelity_grid
+from benchfw.report.outcomes import Outcomes, outcomes
+from benchfw.report.palette import Style, styles
+from benchfw.report.projection import Projection, projection
+from benchfw.report.ranks import Ranks, ranks
+from benchfw.report.reliability import Reliability, reliability
+from benchfw.report.scatter import Scatter, scatters
+from benchfw.report.troubles import Trouble, troubles, warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchfw.metrics import Metric
+    from benchfw.report.outcomes import Line
+    from benchfw.report.reading import Block, Run
+
+PICTURED = 6  # blocks whose pictures are drawn; tables hold all
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set comes from, as its cells say."""
+
+    dataset: str
+    origin: str
+    licence: str
+    public: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the page shows. pictured: the blocks that have pictures; unpictured: how many have none for size."""
+
+    run: Run
+    metric: Metric
+    metrics: list[str]
+    styles: dict[str, Style]
+    overview: str
+    scores: list[Score]
+    answers: list[Answer]
+    lines: Grid
+    footnote: str
+    forests: list[Forest]
+    recalls: list[RecallTable]
+    confusions: Confusions
+    fidelity: Grid | None
+    projections: list[Projection]
+    healths: list[Curves]
+    examples: list[Examples]
+    costs: Grid
+    scatters: list[Scatter]
+    tests: Grid
+    tests_footnote: str
+    ranks: list[Ranks]
+    reliabilities: list[Reliability]
+    unpredicted: int
+    losses: list[Curves]
+    troubles: list[Trouble]
+    warnings: list[Trouble]
+    sources: list[Source]
+    unpictured: int
+
+    @property
+    def holes(self) -> int:
+        """How many planned cells gave no numbers."""
+        return len(self.run.rows) - len(self.run.done)
+
+    @property
+    def items_in(self) -> str:
+        """The metric in which single samples are compared, in words."""
+        return metric_named(compared_in(self.metric.name)).title
+
+
+def gather(run: Run, metric: str, *, images: bool | None) -> Content:
+    """All sections of a run's report. Raises UsageError for a metric that the table does not have.
+
+    metric: that of answer, plots and tests; a reader may choose others in the tables. images: as in `write_report`.
+    """
+    frame = tables.table(run.rows, classifiers=run.classifiers)
+    costs = tables.costs(run.rows)
+    metrics = metrics_of(run, frame, metric)
+    narrow = columns_of(frame, metric)
+    found = answers(run, narrow, metric)
+    counted = scores(found)
+    lines = line_grid(run, frame, costs, metrics)  # first: it refuses an unknown metric
+    look, order = styles(run.augmenters), _orders(run, found)
+    blocks = [block for block in run.blocks if any(row["status"] == "done" for row in run.blocks[block])]
+    pictured = blocks[:PICTURED]
+    outcome, unpredicted = outcomes(run)
+    return Content(
+        run=run,
+        metric=metric_named(metric),
+        metrics=metrics,
+        styles=look,
+        overview=overview(found, counted, metric),
+        scores=counted,
+        answers=found,
+        lines=lines,
+        footnote=summary.footnote(frame, metric),
+        forests=forests(run, narrow, metric),
+        recalls=recall_tables(run, frame),
+        confusions=confusions(outcome, _best(found)),
+        fidelity=fidelity_grid(run),
+        projections=_some(projection(run, b, order[b], look, name=f"places-{i}") for i, b in enumerate(pictured)),
+        healths=_healths(run, pictured, order, look),
+        examples=examples(run, images),
+        costs=cost_grid(costs),
+        scatters=scatters(run, narrow, costs, metric, look, blocks=pictured),
+        tests=test_grid(run, metrics),
+        tests_footnote=tests_footnote(metric),
+        ranks=ranks(narrow, metric),
+        reliabilities=_reliabilities(run, outcome, pictured, order, look),
+        unpredicted=unpredicted,
+        losses=_some(losses(run, b, look, name=f"losses-{i}") for i, b in enumerate(pictured)),
+        troubles=troubles(run),
+        warnings=warnings(run),
+        sources=_sources(run),
+        unpictured=len(blocks) - len(pictured),
+    )
+
+
+def _some(found: Any) -> list[Any]:
+    return [one for one in found if one is not None]
+
+
+def _orders(run: Run, found: Sequence[Answer]) -> dict[Block, list[str]]:
+    """The augmenters of each block: the references, then the others as the first answer with results ranks them."""
+    orders: dict[Block, list[str]] = {}
+    for block in run.blocks:
+        ranked = [
+            verdict.augmenter
+            for answer in found
+            if answer.block == block
+            for verdict in answer.verdicts
+            if verdict.none.lift.n
+        ]
+        orders[block] = list(dict.fromkeys(["none", "random", *ranked, *run.augmenters]))
+    return orders
+
+
+def _best(found: Sequence[Answer]) -> list[Line]:
+    """The uncorrected lines of each answer that have a lift, the best first, the reference last."""
+    ranked = [(answer, one) for answer in found for one in answer.verdicts if one.none.lift.n]
+    ranked.sort(key=lambda pair: pair[1].augmenter == "random")
+    return [(*answer.block, one.augmenter, answer.classifier, "none") for answer, one in ranked]
+
+
+def _reliabilities(
+    run: Run,
+    outcome: dict[Line, Outcomes],
+    blocks: Sequence[Block],
+    order: dict[Block, list[str]],
+    look: dict[str, Style],
+) -> list[Reliability]:
+    return _some(
+        reliability(outcome, block, classifier, order[block], look, name=f"sure-{i}-{j}")
+        for i, block in enumerate(blocks)
+        for j, classifier in enumerate(run.classifiers)
+    )
+
+
+def _healths(run: Run, blocks: Sequence[Block], order: dict[Block, list[str]], look: dict[str, Style]) -> list[Curves]:
+    most = MOST_HEALTHS // max(len(blocks), 1)
+    found = (healths(run, block, order[block], look, most=most, name=f"health-{i}") for i, block in enumerate(blocks))
+    return [curves for some in found for curves in some]
+
+
+def _sources(run: Run) -> list[Source]:
+    found = {
+        (row["axes"]["dataset"], row["data"].get("fingerprint", "")): Source(
+            row["axes"]["dataset"],
+            str(row["data"].get("origin") or "not stated"),
+            str(row["data"].get("licence") or "not stated"),
+            row["data"].get("public") is True,
+            str(row["data"].get("fingerprint") or ""),
+        )
+        for row in run.done
+        if "data" in row
+    }
+    return [found[key] for key in sorted(found)]
