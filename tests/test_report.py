@@ -15,7 +15,9 @@ from benchfw import summary, tables
 from benchfw.errors import UsageError
 from benchfw.fidelity import MEASURES
 from benchfw.report import likeness, write_report
+from benchfw.report.forest import forests
 from benchfw.report.palette import COLOURS, styles
+from benchfw.report.reading import read as read_run
 from benchfw.report.reading import shown
 from benchfw.store import RunDirectory
 
@@ -167,7 +169,7 @@ def test_a_skipped_cell_is_listed_with_its_reason(run, tmp_path):
     page = report(change(run, tmp_path / "run", skipped))
     assert "skipped 2 cells: smote wants 6 samples" in page.words
     rows, _ = page.table("balanced accuracy with linear@steps=5")
-    assert ["smote", "no result", "skipped: smote wants 6 samples"] in rows
+    assert ["smote", "not compared", "skipped: smote wants 6 samples"] in rows
 
 
 def test_a_hole_is_marked_and_counted(run, tmp_path):
@@ -183,6 +185,22 @@ def test_a_hole_is_marked_and_counted(run, tmp_path):
     assert "n = 1 of 2" in page.words
     rows, _ = page.table("balanced accuracy with linear@steps=5")
     assert [row[4] for row in rows if row[0] == "smote"] == ["1 of 2"]
+
+
+def test_pairs_that_lack_their_other_half_are_counted(run, tmp_path):
+    def missing(row):
+        return None if (row["axes"]["augmenter"], row["axes"]["repetition"]) == ("none", 1) else row
+
+    page = report(change(run, tmp_path / "run", missing))
+    rows, _ = page.table("Recall with linear@steps=5")
+    assert [row[0] for row in rows if row[0].startswith("smote")] == ["smote 1 pair"]
+    rows, _ = page.table("balanced accuracy with linear@steps=5")
+    assert [row[4] for row in rows if row[0] == "smote"] == ["1 of 2"]
+
+
+def test_without_none_nothing_is_compared_and_that_is_said(run, tmp_path):
+    page = report(change(run, tmp_path / "run", lambda row: None if row["axes"]["augmenter"] == "none" else row))
+    assert "no augmenter is compared with none: there is nothing of none to pair it with" in page.words
 
 
 def test_a_directory_without_a_finished_cell_gives_a_report(run, tmp_path):
@@ -215,7 +233,13 @@ def test_one_repetition_is_compared_sample_by_sample(run, tmp_path):
     rows, _ = page.table("One repetition, sample by sample: this speaks of other test samples")
     assert rows[0][3] == "McNemar p"
     assert {row[0] for row in rows[1:]} == {"random", "smote", GAN}
-    assert "a sign-flip test cannot give a p below 1" in page.words
+    assert "One pair has neither interval nor p" in page.words
+
+
+def test_ranks_want_six_data_sets_or_a_reason(run, page, tmp_path):
+    assert "1 data set; rank tests want at least 6" in page.words
+    many = relabel(run, tmp_path / "many", lambda axes: [axes | {"dataset": f"set-{i}"} for i in range(6)])
+    assert "Critical-difference diagram" in report(many).words
 
 
 # ---- marks ----
@@ -247,6 +271,18 @@ def test_a_tie_is_never_marked(run, tmp_path):
     assert marked > 0
 
 
+def test_the_yardsticks_are_counted(run, tmp_path):
+    def even(augmenter, repetition):
+        return 0.5 if augmenter == "none" else 0.52 + 0.001 * repetition
+
+    page = report(repeated(run, tmp_path / "run", even))
+    assert (
+        "2 of 2 comparisons with none show that an augmenter helps balanced accuracy, 0 that one harms it" in page.words
+    )
+    (rows, _) = page.table("")
+    assert rows[1:3] == [["none", "2", "0", "0"], ["random", "0", "2", "0"]]
+
+
 def test_few_pairs_are_never_marked(page):
     classes = {name for _, attributes in page.elements for name in attributes.get("class", "").split()}
     assert not classes & {"b", "w", "better", "worse"}
@@ -256,6 +292,20 @@ def test_what_is_not_shown_is_told(run, tmp_path):
     words = report(repeated(run, tmp_path / "run", unlike)).words
     assert "With 5 pairs a sign-flip test cannot give a p below 0.0625" in words
     assert re.search(r"would find a true one of about [\d.]+ points .* four times in five", words)
+
+
+def test_a_forest_draws_the_numbers_that_it_prints(run, tmp_path):
+    content = read_run(repeated(run, tmp_path / "run", unlike))
+    frame = tables.table(content.rows, classifiers=content.classifiers)
+    forest = next(f for f in forests(content, frame, "balanced_accuracy") if f.correction == "none")
+    (row,) = [row for row in forest.rows if row.augmenter == "smote"]
+    (other,) = [row for row in forest.rows if row.augmenter == "random"]
+    assert forest.zero < row.low < row.middle < row.high
+    assert other.low < forest.zero < other.high
+    per_point = (row.middle - forest.zero) / (100 * row.amount.lift.mean)
+    assert row.high - row.middle == pytest.approx(
+        per_point * 100 * (row.amount.lift.high - row.amount.lift.mean), abs=0.2
+    )
 
 
 # ---- what must not be there ----

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from commands import Home
-from reported import GAN, change, small_run
+from reported import GAN, change, relabel, small_run
 
 from benchfw.report import write_report
 
@@ -206,6 +206,15 @@ def test_the_page_does_not_scroll_sideways(kind, width, opened, request):
     page = opened(request.getfixturevalue(kind), width)
     page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_setting_leads_to_its_answer(run, tmp_path, opened):
+    many = relabel(run, tmp_path / "many", lambda axes: [axes | {"dataset": f"set-{i}"} for i in range(6)])
+    page = opened(write_report(many))
+    assert page.locator(".settings tbody tr").count() == 6
+    assert page.locator("details.answer[open]").count() == 0
+    page.locator(".settings a", has_text="set-4").click()
+    assert page.locator("details.answer[open] summary").inner_text().startswith("With linear@steps=5")
 
 
 def test_it_reads_without_its_script(usual, opened):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchfw.evidence import chance
 from benchfw.metrics import metric_named
 from benchfw.report.items import ItemVerdict, item_verdicts
-from benchfw.report.verdicts import Verdict, size, verdicts_of
+from benchfw.report.verdicts import WORDS, Verdict, size, verdicts_of
 from benchfw.statistics import CONFIDENCE, ENOUGH, PAIRS, WORTH, Lift, needed_pairs, student_quantile
 from benchfw.summary import ADJUSTED_ONLY, REAL_ROWS_ONLY, UNCLEAR, digits_of, shown
 from benchfw.tables import KEY, REFERENCE, difference
@@ -41,6 +41,16 @@ class Answer:
     beside: list[str]
     limits: list[str]
     items: list[ItemVerdict]
+
+    def of(self, augmenter: str) -> Verdict | None:
+        """The verdict on one augmenter."""
+        return next((one for one in self.verdicts if one.augmenter == augmenter), None)
+
+    @property
+    def counts(self) -> str:
+        """The verdicts counted: `2 better, 3 no reliable difference`."""
+        words = [one.none.word for one in self.verdicts if one.augmenter != "random"]
+        return ", ".join(f"{words.count(word)} {text}" for word, text in WORDS.items() if word in words)
 
     @property
     def compared(self) -> bool:
@@ -105,38 +115,33 @@ def overview(found: Sequence[Answer], counted: Sequence[Score], metric: str) -> 
         return "No augmenter has been compared with none yet."
     title, none = metric_named(metric).title, counted[0]
     many = sum(answer.compared for answer in found)
-    where = "" if many == 1 else f", in {many} settings (data set, imbalance, extractor and classifier)"
-    if not none.better:
-        first = f"None of {none.of} comparisons with none{where} shows that an augmenter helps {title}"
-        return f"{first}; {none.worse or 'none'} show{'s' * (none.worse < 2)} that one harms it."
-    first = f"In {none.better} of {none.of} comparisons with none{where}, an augmenter is shown to help {title}"
-    return f"{first}{f'; in {none.worse}, to harm it' if none.worse else ''}. {_beyond(counted)}".rstrip()
-
-
-def _beyond(counted: Sequence[Score]) -> str:
-    """What is left of that against logit adjustment alone."""
+    where = "" if many == 1 else f", in {many} settings (data set, imbalance, extractor and classifier),"
+    first = f"{none.better} of {none.of} comparisons with none{where} show that an augmenter helps {title}"
+    told = f"{first}, {none.worse} that one harms it."
     for score in counted[1:]:
-        if score.yardstick == YARDSTICKS["adjusted"]:
-            told = f"better in {score.better} of {score.of} and worse in {score.worse}"
-            return f"Against {score.yardstick}, which costs nothing, it is reliably {told}."
-    return ""
+        if none.better and score.yardstick == YARDSTICKS["adjusted"]:
+            told += f" Against {score.yardstick}, which costs nothing, {score.better} of {score.of} are better"
+            told += f" and {score.worse} worse."
+    return told
 
 
 def _headline(classifier: str, verdicts: Sequence[Verdict], metric: Metric) -> str:
     asked = [one for one in verdicts if one.augmenter != "random" and one.none.lift.n]
     if not asked:
-        return f"With {classifier}, no augmenter has a result{_why(verdicts)}."
+        return f"With {classifier}, no augmenter is compared with none{_why(verdicts)}."
     most = max(one.none.lift.n for one in asked)
     if most < ENOUGH:
         return _too_few(classifier, most, asked, metric)
     better = [one for one in asked if one.none.word == "better"]
     worse = [one for one in asked if one.none.word == "worse"]
-    told = f"With {classifier}, {_how_many(better, len(asked))} reliably better in {metric.title} than none"
+    told = [f"With {classifier}, {_how_many(better, len(asked))} reliably better in {metric.title} than none"]
     if better:
-        told += f", first {better[0].augmenter} by {size(better[0].none.lift, metric, _unit(metric))}"
-        told += _also(better, "random", "random, which adds no new rows")
-        told += _also(better, "adjusted", "logit adjustment alone, which costs nothing")
-    return f"{told}. {_names(worse)} {_are(len(worse))} reliably worse than none." if worse else f"{told}."
+        told[0] += f", first {better[0].augmenter} by {size(better[0].none.lift, metric, _unit(metric))}"
+        told += [_also(better, "random", "random, which adds no new rows")]
+        told += [_also(better, "adjusted", "logit adjustment alone, which costs nothing")]
+    if worse:
+        told += [f"Reliably worse than none: {_names(worse)}"]
+    return f"{'. '.join(filter(None, told))}."
 
 
 def _why(verdicts: Sequence[Verdict]) -> str:
@@ -148,36 +153,31 @@ def _why(verdicts: Sequence[Verdict]) -> str:
 
 
 def _too_few(classifier: str, n: int, asked: Sequence[Verdict], metric: Metric) -> str:
-    ahead = max(asked, key=lambda one: one.none.lift.mean * metric.sign)
+    first = max(asked, key=lambda one: one.none.lift.mean * metric.sign)
     pairs = "one pair of repetitions is" if n == 1 else f"{n} pairs of repetitions are"
-    found = f"{ahead.augmenter}, {size(ahead.none.lift, metric, _unit(metric))}"
-    return f"With {classifier}, nothing may be called a difference: {pairs} too few. Ahead of none by most: {found}."
+    found = f"Ahead of none by most: {first.augmenter}, {size(first.none.lift, metric, _unit(metric))}"
+    ahead = found if first.none.lift.mean * metric.sign > 0 else "No augmenter is ahead of none"
+    return f"With {classifier}, nothing may be called a difference: {pairs} too few. {ahead}."
 
 
 def _how_many(some: Sequence[Verdict], of: int) -> str:
-    return f"{len(some) or 'none'} of {of} augmenter{'s' * (of != 1)} {_are(len(some))}"
+    are = "are" if len(some) > 1 else "is"
+    return f"{len(some) or 'none'} of {of} augmenter{'s' * (of != 1)} {are}"
 
 
 def _also(better: Sequence[Verdict], yardstick: str, name: str) -> str:
-    """Whether those that are better than none are better than a yardstick, too."""
+    """How those that are better than none compare with another yardstick; empty where nobody was compared with it."""
     amounts = [getattr(one, yardstick) for one in better]
     if not any(one.lift.n for one in amounts):
         return ""
     above = [one for one, amount in zip(better, amounts, strict=True) if amount.word == "better"]
     below = sum(amount.word == "worse" for amount in amounts)
-    worse = f"; {below} of these {len(better)} {_are(below)} reliably worse than it" if below else ""
-    if above:
-        return f". {_names(above)} {_are(len(above))} reliably better than {name}, too{worse}"
-    return f". {'It is not' if len(better) == 1 else 'None of them is'} reliably better than {name}{worse}"
+    return f"Reliably better than {name}: {_names(above) or 'none of these'}; worse: {below or 'none'}"
 
 
 def _names(some: Sequence[Verdict]) -> str:
     names = ", ".join(one.augmenter for one in some[:NAMED])
     return f"{names} and {len(some) - NAMED} more" if len(some) > NAMED else names
-
-
-def _are(n: int) -> str:
-    return "are" if n > 1 else "is"
 
 
 def _unit(metric: Metric) -> str:
@@ -210,8 +210,10 @@ def _limits(verdicts: Sequence[Verdict], metric: Metric) -> list[str]:
     told = [few] if n < ENOUGH else []
     told += _power([lift for lift in lifts if not lift.marked and not isnan(lift.detectable)], metric)
     least = 2.0 ** (1 - n)
-    if least > 1 - CONFIDENCE:
-        floor = f"With {n} pair{'s' * (n != 1)} a sign-flip test cannot give a p below {least:g}"
+    if n == 1:
+        told.append("One pair has neither interval nor p; what single test samples say stands above.")
+    elif least > 1 - CONFIDENCE:
+        floor = f"With {n} pairs a sign-flip test cannot give a p below {least:g}"
         told.append(f"{floor}: a mark rests on Student's t, that is, on differences that are about normal.")
     return told
 
@@ -225,11 +227,12 @@ def _power(open_: Sequence[Lift], metric: Metric) -> list[str]:
     span = f" ({sizes[0]:.{digits}f} to {sizes[-1]:.{digits}f})" if len(sizes) > 1 else ""
     worth = WORTH if metric.points else 10 * WORTH
     needed = round(median(needed_pairs(_deviation(lift), worth) for lift in open_))
-    whose = "The comparison" if len(sizes) == 1 else f"The {len(sizes)} comparisons"
-    found = f"{whose} without a reliable difference would find a true one of about {median(sizes):.{digits}f}"
+    whose = "the comparison" if len(sizes) == 1 else f"the {len(sizes)} comparisons"
+    middle = f"{median(sizes):.{digits}f}{_unit(metric)}{span}"
+    found = f"Taken one by one, {whose} without a reliable difference would find a true one of about {middle}"
     takes = f"about {needed}{' or more' * (needed >= PAIRS)} repetitions"
     aim = f"To find {'one point' if metric.points else f'{worth:g}'} so often takes {takes}."
-    return [f"{found}{_unit(metric)}{span} four times in five, and miss a smaller one more often. {aim}"]
+    return [f"{found} four times in five, and miss a smaller one more often. {aim}"]
 
 
 def _deviation(lift: Lift) -> float:

@@ -48,13 +48,24 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class RecallLine:
+    """A line of recalls. n: repetitions; pairs: those shared with `none`, where there is a difference."""
+
+    augmenter: str
+    correction: str
+    n: int
+    pairs: int
+    recalls: list[Recall]
+
+
+@dataclass(frozen=True)
 class RecallTable:
-    """The recalls of one block and classifier. lines: (augmenter, correction, n, recalls)."""
+    """The recalls of one block and classifier."""
 
     block: Block
     classifier: str
     heads: list[ClassHead]
-    lines: list[tuple[str, str, int, list[Recall]]]
+    lines: list[RecallLine]
     note: str
 
 
@@ -86,11 +97,14 @@ def _table(block: Block, classifier: str, records: Sequence[Record], rows: Seque
     heads = [ClassHead(name.removesuffix("_recall")) for name in means]
     heads += [_head(names[c], counts[:, c], counts.mean(axis=1)) for c in kept]
     metrics = [*means, *(f"{RECALL}{names[c]}" for c in kept)]
-    lines = [
-        (str(r["augmenter"]), str(r["correction"]), int(r["n"]), [_recall(r, metric) for metric in metrics])
-        for r in records[:MOST_LINES]
-    ]
+    lines = [_line(record, metrics) for record in records[:MOST_LINES]]
     return RecallTable(block, classifier, heads, lines, _left_out(len(names) - len(kept), len(records) - len(lines)))
+
+
+def _line(record: Record, metrics: Sequence[str]) -> RecallLine:
+    pairs = max((int(record[f"{metric}_lift_n"]) for metric in metrics), default=0)
+    recalls = [_recall(record, metric) for metric in metrics]
+    return RecallLine(str(record["augmenter"]), str(record["correction"]), int(record["n"]), pairs, recalls)
 
 
 def _means(records: Sequence[Record]) -> list[str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from benchfw.report.outcomes import Line
     from benchfw.report.reading import Block, Run
 
+UNFOLDED = 4  # blocks that are shown without a click
 PICTURED = 6  # blocks whose pictures are drawn; tables hold all
 
 
@@ -83,6 +84,26 @@ class Content:
     def holes(self) -> int:
         """How many planned cells gave no numbers."""
         return len(self.run.rows) - len(self.run.done)
+
+    @property
+    def settings(self) -> list[Answer]:
+        """The blocks and classifiers in which something was compared."""
+        return [answer for answer in self.answers if answer.compared]
+
+    @property
+    def compared(self) -> list[str]:
+        """The augmenters that have a lift somewhere."""
+        there = {one.augmenter for answer in self.answers for one in answer.verdicts if one.none.lift.n}
+        return [label for label in self.run.augmenters if label in there]
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether there are few enough blocks to show each of them at once."""
+        return len(self.run.blocks) <= UNFOLDED
+
+    def anchor(self, answer: Answer) -> str:
+        """The id of an answer in the page."""
+        return f"answer-{self.answers.index(answer)}"
 
     @property
     def items_in(self) -> str:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     Record = Mapping[Any, Any]
 
 MAIN = ("balanced_accuracy", "minority_recall", "accuracy", "macro_f1", "g_mean", "macro_auroc", "ece", "nll")
-SLOW_TESTS = 150  # lines with a bootstrap, above which only the report's own metric gets its tests
+SLOW_TESTS = 20  # lines with a bootstrap, above which only the report's own metric gets its tests
 CHOOSABLE = 40  # values of a column, up to which they are offered as a choice
 MARKS = {"better": "b", "worse": "w", "unclear": ".", "nothing": "."}
 HOLE = "h"
+SKIPPED = "s"
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Grid:
     """A table that a reader sorts and filters.
 
     rows: texts for every column; those of `variants[metric]` stand in the columns from `first` on. marks: a letter for
-    each cell, `b` better, `w` worse, `h` a hole, `.` nothing. coloured: the column of augmenters. choices: column
-    -> the values it may be filtered by; chosen: column -> the one it is filtered by at first.
+    each cell, `b` better, `w` worse, `h` a hole, `s` skipped, `.` nothing. coloured: the column of augmenters. choices:
+    column -> the values it may be filtered by; chosen: column -> the one it is filtered by at first.
     """
 
     name: str
@@ -89,9 +90,10 @@ def line_grid(run: Run, frame: pd.DataFrame, costs: pd.DataFrame, metrics: Seque
     told = any(line.status != "done" for line in lines)
     ends = [(*t[7:9], t[9].partition(":")[0])[: 2 + told] for t in texts]  # reasons stand where all troubles do
     rows = [(*f, c, *v, *e) for f, c, v, e in zip(fixed, counts, own.rows, ends, strict=True)]
+    holes = [_hole(line.status) for line in lines]
     marks = [
-        "." * len(f) + (HOLE if "of" in c else ".") + m + ".." + (HOLE if line.status != "done" else ".") * told
-        for f, c, m, line in zip(fixed, counts, own.marks, lines, strict=True)
+        "." * len(f) + (h if "of" in c else ".") + m + ".." + h * told
+        for f, c, m, h in zip(fixed, counts, own.marks, holes, strict=True)
     ]
     columns = (
         *(Column(KEY[place], numeric=False) for place in kept),
@@ -229,6 +231,13 @@ def _planned(run: Run) -> dict[tuple[str, ...], int]:
         axes = tuple(row["axes"][axis] for axis in AXES)
         planned[axes] = planned.get(axes, 0) + 1
     return planned
+
+
+def _hole(status: str) -> str:
+    """The letter for a status: what was left out on purpose is no hole."""
+    if status == "done":
+        return "."
+    return SKIPPED if status.startswith("skipped") else HOLE
 
 
 def _count(n: int, planned: int) -> str:

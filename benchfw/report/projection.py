@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TRAINING, HELD_OUT, GENERATED = 0, 1, 2  # positions in `benchfw.plane.Points.KINDS`
 MOST_AUGMENTERS, MOST_CLASSES = 6, 5
 SIDE, GAP, LEFT, TOP = 108, 6, 76, 24  # pixels
+LINE = 13  # pixels between two lines of text
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,24 @@ def _plane(figure: Figure, kept: Arrays, names: Sequence[str]) -> None:
     panel = _Panel(2, 2, 246, low - pad, high + pad)
     panel.frame(canvas)
     dots(canvas, panel.at(places), COLOURS["g2"], size=2.6, opacity=0.55)
-    for c in np.unique(labels):
-        x, y = panel.at(np.median(places[labels == c], axis=0))
+    middles = {int(c): panel.at(np.median(places[labels == c], axis=0)) for c in np.unique(labels)}
+    for c, (x, y) in _legible(middles).items():
+        if abs(y - middles[c][1]) > LINE / 2:
+            canvas.plot([x, x], [y, middles[c][1]], color=DIM, lw=0.6)
         canvas.text(x, y, brief(names[c], 14), ha="center", va="center", weight="bold", color=INK)
+
+
+def _legible(middles: Mapping[int, Floats]) -> dict[int, tuple[float, float]]:
+    """Where names stand: at their middles, but above one that is there already."""
+    taken: list[tuple[float, float]] = []
+    places = {}
+    for c, (x, y) in sorted(middles.items(), key=lambda item: float(item[1][1])):
+        height = float(y)
+        while any(abs(x - other) < 4 * LINE and abs(height - at) < LINE for other, at in taken):
+            height += 1.0
+        taken.append((float(x), height))
+        places[c] = (float(x), height)
+    return places
 
 
 def _panels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from benchfw.metrics import metric_named
@@ -12,6 +12,8 @@ from benchfw.ranking import Ranking, ranking
 from benchfw.report.drawing import DIM, INK, brief, drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from markupsafe import Markup
     from matplotlib.figure import Figure
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     Setting = tuple[str, str, str]  # imbalance, extractor, classifier
 
 MOST_DIAGRAMS = 4
-LEFT, PLOT, ROW, TOP = 190, 320, 17, 46  # pixels
+LEFT, PLOT, ROW, TOP = 250, 320, 17, 46  # pixels
 
 
 @dataclass(frozen=True)
@@ -34,23 +36,30 @@ class Ranks:
 def ranks(frame: pd.DataFrame, metric: str) -> list[Ranks]:
     """A ranking for each imbalance, extractor and classifier: uncorrected lines, a score for each data set.
 
-    Imbalances of one data set are no further data sets, since they share its images. A line that was skipped, since it
-    fits nowhere, is no method; one that failed is a hole.
+    Imbalances of one data set are no further data sets, since they share its images. An augmenter without any result is
+    named and not ranked; a single missing one is a hole.
     """
     scores: dict[Setting, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for record in frame.to_dict("records"):
-        value = record.get(f"{metric}_mean")
-        unfit = not record["n"] and str(record["status"]).startswith("skipped")
-        if record["correction"] == "none" and not unfit:
+        if record["correction"] == "none":
             setting = record["imbalance"], record["extractor"], record["classifier"]
+            value = record.get(f"{metric}_mean")
             scores[setting][record["augmenter"]][record["dataset"]] = nan if value is None else value
     made: list[Ranks] = []
     for setting, methods in scores.items():
-        found = ranking(methods, higher=metric_named(metric).direction == "higher")
+        silent = [label for label, row in methods.items() if all(map(isnan, row.values()))]
+        there = {label: row for label, row in methods.items() if label not in silent}
+        found = ranking(there, higher=metric_named(metric).direction == "higher")
         drawable = not found.reason and sum(one.svg is not None for one in made) < MOST_DIAGRAMS
         svg = _diagram(found, f"ranks-{len(made)}") if drawable else None
-        made.append(Ranks(setting, svg, found.note))
+        made.append(Ranks(setting, svg, _note(found, silent)))
     return made
+
+
+def _note(found: Ranking, silent: Sequence[str]) -> str:
+    """Why there is no ranking, or what it cannot say; what could be done about holes is for who calls `ranking`."""
+    without = f"no result at all: {', '.join(silent)}" if silent else ""
+    return "; ".join(filter(None, [found.note.partition(": choose ")[0], without]))
 
 
 def _diagram(found: Ranking, name: str) -> Markup:
@@ -95,5 +104,5 @@ def _draw(figure: Figure, found: Ranking) -> None:
         y = first + ROW * (place if left else k - 1 - place)
         end = LEFT - 8 if left else LEFT + PLOT + 8
         axes.plot([at(mean), at(mean), end], [TOP, y, y], color=DIM, lw=0.8)
-        text = f"{brief(name)} {mean:.2f}"
+        text = f"{brief(name, 30)} {mean:.2f}"
         axes.text(end + (-4 if left else 4), y + 3, text, ha="right" if left else "left")

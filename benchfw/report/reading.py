@@ -33,6 +33,7 @@ TAIL = 14  # lines of a traceback
 UNREADABLE = (OSError, ValueError, LookupError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 _ABSOLUTE = re.compile(r"(?:file://|(?<![\w.:/…~]))/(?:[^\s/'\"=,;:()<>|\[\]]+/)+[^\s/'\"=,;:()<>|\[\]]*")
+_POINTER = re.compile(r" \(see tracebacks/\w+\.txt\)")
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
@@ -172,7 +173,7 @@ def _names(labels: Iterable[str]) -> dict[str, str]:
 def _clean_row(row: dict[str, Any], names: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The row with texts as `shown`, but for its long lists of numbers, which hold none."""
     if row.get("reason"):  # the end of the traceback is shown beside it, and cells with one reason stand together
-        row = {**row, "reason": row["reason"].replace(f" (see tracebacks/{row['id']}.txt)", "")}
+        row = {**row, "reason": _POINTER.sub("", row["reason"])}
     made = {key: value if key in ("records", "fidelity", "costs") else shown_all(value) for key, value in row.items()}
     axes = {axis: names[axis][row["axes"][axis]] for axis in AXES}
     return made | {"axes": {**axes, "repetition": row["axes"]["repetition"]}}

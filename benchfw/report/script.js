@@ -140,6 +140,15 @@
     });
   }
 
+  /* A link to something that is folded away opens it. */
+  const reveal = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    for (let one = target && target.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+    if (target) target.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+
   const closed = new Set();
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details:not([open])")) {

@@ -24,11 +24,11 @@ Word = Literal["better", "worse", "unclear", "nothing"]
 
 WORDS: dict[str, str] = {
     "better": "better",
-    "worse": "worse",
     "unclear": "no reliable difference",
-    "nothing": "no result",
+    "worse": "worse",
+    "nothing": "not compared",
 }
-ORDER = ("better", "unclear", "worse", "nothing")
+ORDER = tuple(WORDS)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Amount:
     word: Word
     text: str
     p: str
+
+    @property
+    def brief(self) -> str:
+        """The text without its interval: `≈ +1.2`."""
+        return self.text.partition(" [")[0]
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def verdicts_of(records: Sequence[Record], rows: Sequence[Row], metric: Metric) 
             amount(random[label], metric),
             amount(adjusted[label], metric),
             planned=sum(row["axes"]["augmenter"] == label for row in rows),
-            reason="" if plain[label]["n"] else str(plain[label]["status"]),
+            reason=_reason(plain[label], metric),
         )
         for label in labels
     ]
@@ -92,6 +97,13 @@ def amount(lift: Lift, metric: Metric) -> Amount:
         return Amount(lift, word, "", "")
     mark = "" if lift.marked else f"{UNCLEAR} "
     return Amount(lift, word, f"{mark}{size(lift, metric)}", chance(lift.holm))
+
+
+def _reason(record: Record, metric: Metric) -> str:
+    """Why a line has no lift; empty where it has one."""
+    if not record["n"]:
+        return str(record["status"])
+    return "" if lift_of(record, metric).n else "there is nothing of none to pair it with"
 
 
 def lift_of(record: Record, metric: Metric) -> Lift:
