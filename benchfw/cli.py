@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from benchfw.experiment import Experiment
     from benchfw.keys import Planned
+    from benchfw.measured import Measured
     from benchfw.runner import Settings
     from benchfw.store import RunDirectory
 
@@ -74,6 +75,7 @@ Cache = Annotated[
     str | None, typer.Option(metavar="DIR|off", help="Stage cache; default $BENCHFW_CACHE, else the user's.")
 ]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Results directory; default results/EXPERIMENT.")]
+Baseline = Annotated[Path, typer.Option(metavar="FILE", help="The baseline file, which is committed.")]
 
 
 def _listed() -> tuple[str, ...]:
@@ -246,6 +248,85 @@ def _print_tests(
         print_tests(frame, metric, console())
 
 
+@app.command()
+def check(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A results directory.")],
+    baseline: Baseline,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this metric; repeat for more. With --update: what is gated from now on."),
+    ] = None,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=X", help="A loss that is accepted, in the metric's unit: 0.01 is one point."),
+    ] = None,
+    fail_on_better: Annotated[
+        bool, typer.Option("--fail-on-better", help="Fail on gains that chance does not explain: leaks look like that.")
+    ] = False,
+    update: Annotated[bool, typer.Option("--update", help="Write the baseline from DIR; needs --reason.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why the baseline is written, for its history.")] = "",
+    items: Annotated[
+        bool, typer.Option("--items/--no-items", help="With --update: keep which test items are classified correctly.")
+    ] = True,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a pull request's comment.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
+    annotations: Annotated[
+        bool, typer.Option("--annotations", envvar="GITHUB_ACTIONS", help="Print GitHub's annotations.")
+    ] = False,
+) -> None:
+    """Hold a run against a committed baseline: fail when a line is worse, failed, missing or not comparable."""
+    from benchfw import announce, gate
+    from benchfw import baseline as baselines
+    from benchfw.console import console
+    from benchfw.console_gate import print_report
+    from benchfw.measured import measured
+
+    found, tolerances = measured(directory), gate.tolerances_named(tolerance or ())
+    if update or reason:
+        _check_update(update, markdown, junit, json)
+        _update_baseline(found, baseline, reason, tuple(metric or ()), tolerances, items)
+        return
+    asked = gate.Asked(tuple(metric or ()), tolerances, fail_on_better)
+    report = gate.compare(baselines.read(baseline), found, asked, str(baseline))
+    code = _exit_code(report.statuses)
+    print_report(report, console())
+    announce.write(report, code, markdown=markdown, junit=junit, json=json)
+    if annotations:
+        typer.echo("\n".join(announce.to_annotations(report)))
+    raise typer.Exit(code)
+
+
+@app.command()
+def calibrate(
+    baseline: Baseline,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs with other seeds of training on the same splits.")] = 5,
+    same: Annotated[int, typer.Option(min=0, help="Runs with the same seeds and no cache.")] = 1,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, for a debugger.")] = False,
+    cache: Cache = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where its runs go; default results/calibration/EXPERIMENT.")
+    ] = None,
+) -> None:
+    """Measure how much chance in training moves each line of a baseline, and keep that in the file."""
+    from benchfw import baseline as baselines
+    from benchfw import calibration
+    from benchfw.console import console
+    from benchfw.console_gate import print_calibration
+    from benchfw.registry import installed
+
+    before, settings = baselines.read(baseline), _settings(out, cache, device, 0 if in_process else jobs)
+    reruns = calibration.reruns(before, settings, installed(), repeats=repeats, same=same)
+    for rerun in reruns:
+        _run(rerun.planned, rerun.directory, rerun.settings)
+    found = calibration.of_reruns(before, reruns)
+    baselines.replace(baseline, found.baseline, before)
+    print_calibration(found, str(baseline), console())
+    raise typer.Exit(_exit_code(found.statuses))
+
+
 def _axes(
     dataset: list[str] | None,
     imbalance: list[str] | None,
@@ -334,8 +415,35 @@ def _print_results(directory: RunDirectory) -> None:
     there.print(screen.where(directory.root))
 
 
+def _check_update(update: bool, *reports: Path | None) -> None:
+    from benchfw.errors import UsageError
+
+    if not update:
+        raise UsageError("--reason: is for --update, which writes the baseline; give both, or neither")
+    if any(reports):
+        raise UsageError("--update: writes the baseline and no report; check first, then update")
+
+
+def _update_baseline(
+    run: Measured, path: Path, reason: str, metrics: tuple[str, ...], tolerances: dict[str, float], items: bool
+) -> None:
+    from benchfw import baseline as baselines
+    from benchfw import gate
+    from benchfw.acceptance import taken
+    from benchfw.console import console
+    from benchfw.console_gate import print_update
+
+    old = baselines.read(path) if path.exists() else None
+    new = taken(run, old, reason=reason, metrics=metrics, tolerances=tolerances, items=items)
+    baselines.write(path, new)
+    report = None if old is None else gate.compare(old, run, gate.Asked(), str(path))
+    print_update(report, new, str(path), console())
+
+
 def _exit_code(statuses: Counter[str]) -> int:
-    """0 fine, 1 cells failed, 3 incomplete: nothing was measured, or something has not run."""
-    if any(statuses[status] for status in ("failed", "killed", "oom")):
+    """0 fine, 1 cells failed or lines are worse, 4 not comparable, 3 incomplete: nothing, or not all, was measured."""
+    if any(statuses[status] for status in ("failed", "killed", "oom", "worse")):
         return 1
-    return 0 if statuses["done"] and not statuses["not run"] else 3
+    if statuses["not comparable"]:
+        return 4
+    return 0 if statuses["done"] and not statuses["not run"] and not statuses["missing"] else 3

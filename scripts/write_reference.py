@@ -84,10 +84,11 @@ COSTS = {
     "synthetic_rows": "rows that are missing to the target counts, all classes together; 0 for a joint trainer",
 }
 EXIT_CODES = {
-    0: "fine: every planned cell is done, or skipped with a reason while others are done",
-    1: "at least one cell failed, was killed or ran out of memory",
-    2: "the request is wrong: an unknown name, a parameter out of bounds, the directory of another run",
-    3: "incomplete: nothing was measured, or a result could not be saved",
+    0: "fine: every planned cell is done, or skipped with a reason while others are done; `check` found nothing worse",
+    1: "at least one cell failed, was killed or ran out of memory; `check` found a line worse, or newly failed",
+    2: "the request is wrong: an unknown name, a parameter out of bounds, the directory of another run, no baseline",
+    3: "incomplete: nothing was measured, a result could not be saved, or `check` misses a line or repetition",
+    4: "`check` found other data, test items or settings, or another metric of that name; 1 goes before 4, 4 before 3",
     130: "interrupted with Ctrl-C; what is finished is kept",
 }
 
@@ -176,7 +177,8 @@ def _options(function: Callable[..., Any]) -> str:
 def _option(parameter: inspect.Parameter, hint: Any) -> tuple[str, ...]:
     kind, info = hint.__origin__, hint.__metadata__[0]
     value = info.metavar or "|".join(_choices(kind))
-    default = "" if parameter.default in (None, True, False, parameter.empty) else str(parameter.default)
+    bare = parameter.default in (None, parameter.empty) or isinstance(parameter.default, bool)  # 1 is no True
+    default = "" if bare else str(parameter.default)
     if isinstance(info, ArgumentInfo):
         return code(value or parameter.name.upper()), "", code(default), str(info.help)
     return ", ".join(map(code, option_names(parameter.name, info))), code(value), code(default), str(info.help)

@@ -1,0 +1,209 @@
+"""What a run measured, as the gate reads it: each line of the table by repetition, its data, and kept predictions."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+from benchfw.errors import StoreError
+from benchfw.hits import Predictions, Split, left_out
+from benchfw.metrics import CORRECTIONS
+from benchfw.store import RunDirectory, read_json
+from benchfw.tables import AXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from benchfw.experiment import Experiment
+
+    Row = Mapping[str, Any]
+    Labels = tuple[str, ...]  # a label for each of KEY
+    Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+TROUBLE = ("failed", "oom", "killed", "timeout")  # a cell ran and gave no numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A cell: its row, and the file of its predictions."""
+
+    row: Row
+    path: Path
+
+    @cached_property
+    def split(self) -> Split | None:
+        """The data it was measured on; None where it did not run to its end."""
+        row = self.row
+        if row["status"] != "done":
+            return None
+        return Split(
+            fingerprint=str(row["data"]["fingerprint"]),
+            class_names=tuple(row["class_names"]),
+            counts=tuple(row["counts"]),
+            test_counts=tuple(row["test_counts"]),
+            items=digest_of(self.path),
+        )
+
+    def predictions(self) -> Predictions | None:
+        """What it predicted; None where that was not kept, or is none of this cell."""
+        found = _arrays(self.path, ("ids", "labels", "log_scores"))
+        if found is None:
+            return None
+        ids, labels, log_scores = found
+        k = len(self.row["class_names"])
+        fits = _integers(ids) and _integers(labels) and ids.shape == labels.shape == (len(log_scores),)
+        if not fits or log_scores.shape != (len(labels), k) or not ((labels >= 0) & (labels < k)).all():
+            return None
+        return Predictions(ids, labels, log_scores.astype("float64"))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One line in one repetition: a cell under one correction."""
+
+    cell: Measurement
+    correction: str
+
+    @property
+    def status(self) -> str:
+        """How the cell ended: done, skipped, failed, oom, killed, not run."""
+        return str(self.cell.row["status"])
+
+    @property
+    def reason(self) -> str | None:
+        """Why it gave no numbers."""
+        return self.cell.row.get("reason")
+
+    def value(self, metric: str) -> float:
+        """A metric of the line; NaN where it has none."""
+        if self.status != "done":
+            return nan
+        found = self.cell.row["scores"].get(self.correction, {}).get(metric)
+        return nan if found is None else float(found)
+
+    def hits(self) -> Bools | None:
+        """(N,): which test items the line classifies correctly; None where that was not kept."""
+        kept = self.cell.predictions()
+        return None if kept is None else self.hits_in(kept)
+
+    def hits_in(self, kept: Predictions) -> Bools:
+        """(N,): the same, of predictions that were read before."""
+        hits: Bools = kept.read_out(self.cell.row, self.correction).argmax(axis=1) == kept.labels
+        return hits
+
+    def left_out(self, metric: str, bounds: tuple[int, int]) -> float | None:
+        """The standard error of a metric over test items; None where predictions were not kept or do not give it."""
+        kept, split = self.cell.predictions(), self.cell.split
+        if kept is None or split is None:
+            return None
+        scores = kept.read_out(self.cell.row, self.correction)
+        return left_out(scores, kept.labels, metric, self.value(metric), split=split, bounds=bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A run: its experiment as resolved, its machine, and its lines by labels and repetition."""
+
+    root: Path
+    experiment: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    lines: Mapping[Labels, Mapping[int, Reading]]
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The settings that say which classes are many and few."""
+        return int(self.experiment["many_over"]), int(self.experiment["few_under"])
+
+    @property
+    def readings(self) -> Iterator[tuple[Labels, int, Reading]]:
+        """Every line in every repetition."""
+        for labels, members in self.lines.items():
+            yield from ((labels, repetition, reading) for repetition, reading in members.items())
+
+    def reading(self, labels: Labels, repetition: int) -> Reading | None:
+        """A line in one repetition, also under a correction that repeats another; None where no cell was planned."""
+        plain = self.lines.get((*labels[:-1], "none"), {}).get(repetition)
+        return None if plain is None else Reading(plain.cell, labels[-1])
+
+    def value(self, labels: Labels, repetition: int, metric: str, *, lift: bool = False) -> float:
+        """A metric of a line in one repetition, or its lift over augmenter `none`; NaN where there is none."""
+        own = self.reading(labels, repetition)
+        if own is None:
+            return nan
+        if not lift:
+            return own.value(metric)
+        plain = self.reading((*labels[:3], "none", *labels[4:]), repetition) if labels[3] != "none" else None
+        return nan if plain is None else own.value(metric) - plain.value(metric)
+
+    def count(self, status: str) -> int:
+        """How many cells ended so."""
+        return len({reading.cell.row["id"] for _, _, reading in self.readings if reading.status == status})
+
+
+def measured(root: Path) -> Measured:
+    """Read a run directory. Raises UsageError when it holds no run."""
+    directory = RunDirectory(root)
+    experiment, rows = directory.rows()
+    try:
+        machine = read_json(root / "machine.json")
+    except StoreError:
+        machine = None
+    return Measured(root, settings_of(experiment), machine if isinstance(machine, dict) else {}, lines_of(rows, root))
+
+
+def settings_of(experiment: Experiment) -> dict[str, Any]:
+    """An experiment as JSON values; its parameters of components are in the labels."""
+    content = {name: value for name, value in asdict(experiment).items() if name != "set"}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
+
+
+def lines_of(rows: Sequence[Row], root: Path) -> dict[Labels, dict[int, Reading]]:
+    """The lines that the table of these rows has: without corrections that repeat another in every repetition."""
+    cells: dict[Labels, list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[tuple(str(row["axes"][axis]) for axis in AXES)].append(row)
+    lines = {}
+    for axes in sorted(cells, key=lambda axes: (axes[:3], axes[3] != "none", axes[3:])):  # as in the table
+        members = {
+            row["axes"]["repetition"]: Measurement(row, root / "predictions" / f"{row['id']}.npz")
+            for row in sorted(cells[axes], key=lambda row: row["axes"]["repetition"])
+        }
+        for correction in _shown(cells[axes]):
+            lines[(*axes, correction)] = {r: Reading(cell, correction) for r, cell in members.items()}
+    return lines
+
+
+def _shown(members: Sequence[Row]) -> list[str]:
+    done = [row for row in members if row["status"] == "done"]
+    own = {name for row in done for name in row["scores"] if name not in row.get("repeats", {})}
+    return [name for name in CORRECTIONS if name in own | {"none"}]
+
+
+def digest_of(path: Path) -> str | None:
+    """32 hexadecimal digits of the test items' ids and labels, in their order; None when they cannot be read."""
+    found = _arrays(path, ("ids", "labels"))
+    if found is None or not all(map(_integers, found)):
+        return None
+    return hashlib.sha256(b"".join(array.astype("<i8").tobytes() for array in found)).hexdigest()[:32]
+
+
+def _integers(array: Any) -> bool:
+    return array.ndim == 1 and array.dtype.kind in "iu"
+
+
+def _arrays(path: Path, names: Sequence[str]) -> list[Any] | None:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,126 @@
+"""The pytest plugin: the marker `benchfw` names a run and its baseline, and the fixture `benchfw_table` holds them.
+
+pytest loads this module in every project where benchfw is installed, so it imports nothing but pytest at its top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchfw.api import Results
+    from benchfw.statistics import Lift
+
+USAGE = '@pytest.mark.benchfw("results/quick", baseline="results/reference/quick/baseline.json")'
+MARKER = (
+    "benchfw(directory=None, *, baseline=None, experiment=None, **run): the run and the baseline of the fixture "
+    "benchfw_table; with experiment it runs first, with the arguments of benchfw.run. Paths start at pytest's rootdir."
+)
+LABELS = ("dataset", "imbalance", "extractor", "augmenter", "classifier", "correction")
+
+
+@dataclass(frozen=True)
+class MarkedTable:
+    """The table of a run, for a test. metric: the experiment's. baseline: the file that `check` holds it against."""
+
+    results: Results
+    metric: str
+    baseline: Path | None = None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table as pandas has it."""
+        return self.results.table()
+
+    def check(self, **asked: Any) -> None:
+        """Fail, with the words of `benchfw check`, where the run is worse than its baseline.
+
+        asked: metrics, tolerances (by metric) and fail_on_better, as the command has them.
+        """
+        from benchfw import baseline, gate
+        from benchfw.console_gate import lines
+        from benchfw.measured import measured
+
+        if self.baseline is None:
+            pytest.fail(f"benchfw_table.check: no baseline is named; wants {USAGE}", pytrace=False)
+        run = measured(self.results.directory)
+        report = gate.compare(baseline.read(self.baseline), run, gate.Asked(**asked), str(self.baseline))
+        if report.failures or not report.compared:
+            pytest.fail("\n".join(text for text, _ in lines(report)), pytrace=False)
+
+    def lift(self, augmenter: str, metric: str | None = None, **labels: str) -> Lift:
+        """The paired difference from augmenter `none`. labels: what else names the line; correction is none."""
+        return self._difference("lift", augmenter, metric, labels)
+
+    def gain(self, augmenter: str, metric: str | None = None, **labels: str) -> Lift:
+        """The paired difference from `none`, the first classifier and no correction."""
+        return self._difference("gain", augmenter, metric, labels)
+
+    def _difference(self, kind: str, augmenter: str, metric: str | None, labels: dict[str, str]) -> Lift:
+        from benchfw.tables import difference
+
+        return difference(self._line(augmenter, labels), metric or self.metric, kind)
+
+    def _line(self, augmenter: str, labels: dict[str, str]) -> dict[str, Any]:
+        """The one line of these labels."""
+        from benchfw.errors import UsageError, did_you_mean
+
+        wanted = {"augmenter": augmenter, "correction": "none", **labels}
+        if unknown := [axis for axis in wanted if axis not in LABELS]:
+            raise UsageError(f"benchfw_table: a line has no {unknown[0]!r}{did_you_mean(unknown[0], LABELS)}")
+        records: list[dict[Any, Any]] = self.frame.to_dict("records")
+        found = [record for record in records if all(record[axis] == name for axis, name in wanted.items())]
+        if len(found) != 1:
+            there = "; ".join(sorted({", ".join(str(record[axis]) for axis in LABELS) for record in found or records}))
+            asked = ", ".join(f"{axis} {name!r}" for axis, name in wanted.items())
+            raise UsageError(f"benchfw_table: {len(found)} lines have {asked}; wants one of: {there}")
+        return found[0]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", MARKER)
+
+
+@pytest.fixture
+def benchfw_table(request: pytest.FixtureRequest) -> MarkedTable:
+    """The table of the run that the marker names."""
+    marker = request.node.get_closest_marker("benchfw")
+    if marker is None:
+        pytest.fail(f"benchfw_table: the test names no run; wants {USAGE}", pytrace=False)
+    try:
+        return _marked(request.config.rootpath, *marker.args, **marker.kwargs)
+    except _errors() as error:
+        pytest.fail(f"benchfw_table: {error}", pytrace=False)
+
+
+def _errors() -> type[Exception]:
+    from benchfw.errors import BenchfwError
+
+    return BenchfwError
+
+
+def _marked(
+    root: Path, directory: str | None = None, *, baseline: str | None = None, experiment: str | None = None, **run: Any
+) -> MarkedTable:
+    from benchfw import run as run_experiment
+    from benchfw.api import Results
+    from benchfw.errors import UsageError
+    from benchfw.store import RunDirectory
+
+    if (directory is None) == (experiment is None) or (directory is not None and run):
+        raise UsageError(f"wants a results directory, or experiment= with the arguments of benchfw.run; e.g. {USAGE}")
+    if experiment is None:
+        results = Results(root / str(directory))
+    else:
+        name = str(root / experiment) if experiment.endswith(".toml") else experiment
+        out = root / run.pop("out", Path("results") / Path(experiment).stem)
+        results = run_experiment(name, out=out, **run)
+    planned, _ = RunDirectory(results.directory).rows()
+    return MarkedTable(results, planned.metric, None if baseline is None else root / baseline)
