@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST_PANELS = 8
 FLAT = 0.2  # the height of an axis, at least: a number that hardly moves is no drama
-MOST_HEALTHS = 8  # augmenters of all blocks together
+MOST_HEALTHS = 6  # augmenters of all blocks together
 WIDTH, HEIGHT, EACH_ROW = 196, 126, 4
 
 _PART = re.compile(r"(.+)_(min|median|max)")

@@ -97,7 +97,7 @@ def dots(axes: Axes, places: np.ndarray[Any, Any], colour: str, *, size: float, 
     codes = np.tile(np.array([Path.MOVETO, Path.LINETO], dtype=np.uint8), len(places))
     path = Path(np.repeat(places, 2, axis=0), codes)
     path.should_simplify = False
-    axes.add_patch(PathPatch(path, fill=False, ec=colour, lw=size, capstyle="round", alpha=opacity, clip_on=False))
+    axes.add_artist(PathPatch(path, fill=False, ec=colour, lw=size, capstyle="round", alpha=opacity, clip_on=False))
 
 
 def crosses(axes: Axes, places: np.ndarray[Any, Any], colour: str, *, reach: float) -> None:
@@ -112,7 +112,7 @@ def crosses(axes: Axes, places: np.ndarray[Any, Any], colour: str, *, reach: flo
     codes = np.tile(np.array([Path.MOVETO, Path.LINETO], dtype=np.uint8), 2 * len(places))
     path = Path((places[:, None] + arms).reshape(-1, 2), codes)
     path.should_simplify = False
-    axes.add_patch(PathPatch(path, fill=False, ec=colour, lw=0.9, capstyle="butt", clip_on=False))
+    axes.add_artist(PathPatch(path, fill=False, ec=colour, lw=0.9, capstyle="butt", clip_on=False))
 
 
 def brief(label: str, longest: int = LONGEST) -> str:

@@ -85,7 +85,7 @@ class _Axis:
         """Wide enough for all means; an interval much wider than most is cut."""
         means = [shown(lift.mean, metric) for lift in lifts]
         halves = [shown((lift.high - lift.low) / 2, metric) for lift in lifts if not isnan(lift.low)]
-        most = 3 * median(halves) if halves else 0.0
+        most = 5 * median(halves) if halves else 0.0
         reach = [min(most, shown((lift.high - lift.low) / 2, metric)) if not isnan(lift.low) else 0.0 for lift in lifts]
         low = min(0.0, *(mean - half for mean, half in zip(means, reach, strict=True)))
         high = max(0.0, *(mean + half for mean, half in zip(means, reach, strict=True)))

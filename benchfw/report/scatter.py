@@ -125,7 +125,7 @@ def _limits(points: Sequence[Point]) -> tuple[float, float]:
     ends = [end for point in points for end in point[3:] if not isnan(end)]
     pad = 0.15 * max(max(lifts) - min(lifts), 0.1)
     low, high = min(lifts) - pad, max(lifts) + pad
-    most = (high - low) / 2
+    most = 1.5 * (high - low)
     return max(min([low, *ends]), low - most), min(max([high, *ends]), high + most)
 
 

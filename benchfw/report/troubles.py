@@ -1,4 +1,4 @@
-"""What went wrong: cells without numbers, each reason once, with the end of a traceback; and the warnings."""
+"""What is missing: cells without numbers, each reason once, with the end of a traceback; and the warnings."""
 
 from __future__ import annotations
 
