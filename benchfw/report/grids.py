@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Record = Mapping[Any, Any]
 
 MAIN = ("balanced_accuracy", "minority_recall", "accuracy", "macro_f1", "g_mean", "macro_auroc", "ece", "nll")
-SLOW_TESTS = 20  # lines with a bootstrap, above which only the report's own metric gets its tests
+BOOTSTRAPPED, TESTED = 20, 300  # lines with a bootstrap, and lines, above which only one metric gets its tests
 CHOOSABLE = 40  # values of a column, up to which they are offered as a choice
 MARKS = {"better": "b", "worse": "w", "unclear": ".", "nothing": "."}
 HOLE = "h"
@@ -121,7 +121,7 @@ def line_grid(run: Run, frame: pd.DataFrame, costs: pd.DataFrame, metrics: Seque
 def test_grid(run: Run, metrics: Sequence[str]) -> Grid:
     """What the tests say of each lift and gain, for each metric."""
     frames = {metrics[0]: tables.comparisons(run.rows, classifiers=run.classifiers, metric=metrics[0])}
-    slow = int((frames[metrics[0]]["n"] >= BCA_FROM).sum()) > SLOW_TESTS
+    slow = int((frames[metrics[0]]["n"] >= BCA_FROM).sum()) > BOOTSTRAPPED or len(frames[metrics[0]]) > TESTED
     for metric in metrics[1:]:
         if not slow:
             frames[metric] = tables.comparisons(run.rows, classifiers=run.classifiers, metric=metric)
