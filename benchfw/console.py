@@ -292,4 +292,4 @@ def _first_line(component: type[Component]) -> str:
 
 def where(path: Path) -> Text:
     """A line that says where the files are."""
-    return Text(f"table.csv, table.md, costs.csv, fidelity.csv and a file for each cell: {path}", style=DIM)
+    return Text(f"tables and a file for each cell: {path}; to see it all: benchfw report {path}", style=DIM)

@@ -67,7 +67,7 @@ def exits(function):
     """The exit codes that a function names."""
     for node in ast.walk(ast.parse(inspect.getsource(function))):
         is_exit = isinstance(node, ast.Call) and ast.unparse(node.func) in ("typer.Exit", "sys.exit")
-        if is_exit or (isinstance(node, ast.Return) and function is cli._exit_code):
+        if is_exit or (isinstance(node, ast.Return) and function is cli.exit_code):
             yield from (
                 part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and type(part.value) is int
             )
@@ -133,7 +133,7 @@ def test_every_command_and_option_has_a_line():
 def test_every_exit_code_is_explained():
     from benchfw import __main__
 
-    named = {code for function in (cli._exit_code, cli._run, __main__.main) for code in exits(function)}
+    named = {code for function in (cli.exit_code, cli._run, __main__.main) for code in exits(function)}
     assert named == set(write_reference.EXIT_CODES)
 
 
@@ -192,8 +192,15 @@ def test_a_command_of_the_documentation_is_understood(command, results, jitter, 
     words = shlex.split(command)[1:]
     if words[0] == "run":
         words = ["plan", *(word for word in words[1:] if word != "--in-process")]
-    if words[0] == "table":
+    if words[0] in ("table", "report", "check"):
         words = [RESULTS.sub(str(results.directory), word) for word in words]
+    if "--baseline" in words:
+        (tmp_path / "gate").mkdir()
+    if "--baseline" in words and "--update" not in words:
+        first = ["check", results.directory, *words[words.index("--baseline") :][:2], "--update", "--reason", "first"]
+        assert CliRunner().invoke(cli.app, list(map(str, first))).exit_code == 0
+    if words[0] == "calibrate":
+        words += ["--in-process", "--repeats", "1", "--cache", "off"]
     done = CliRunner().invoke(cli.app, words)
     assert done.exit_code == 0, done.exception or done.output
 

@@ -10,19 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from benchfw import cli
+from benchfw import cli, cli_results
 
 
 @pytest.fixture
 def empty_app(tmp_path):
-    """A script made from the module of our commands, each with its signature and its help, and no body."""
-    tree = ast.parse(Path(cli.__file__).read_text())
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.decorator_list:
-            node.body = [ast.Expr(ast.Constant(ast.get_docstring(node)))]
+    """A script made from the modules of our commands, each with its signature and its help, and no body."""
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in (cli_results, cli)]
+    nodes = [node for tree in trees for node in tree.body if not _is_import_of_ours(node)]
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef):
+            node.body = [ast.Expr(ast.Constant(ast.get_docstring(node) or ""))]
+    futures = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    whole = ast.Module([*futures[:1], *(node for node in nodes if node not in futures)], type_ignores=[])
     script = tmp_path / "empty.py"
-    script.write_text(ast.unparse(tree) + "\n\napp()\n")
+    script.write_text(ast.unparse(whole) + "\n\napp()\n")
     return script
+
+
+def _is_import_of_ours(node):
+    return isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchfw")
 
 
 def helped(*words):
