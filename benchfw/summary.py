@@ -221,7 +221,7 @@ def _clause(name: str, gain: Lift, metric: Metric, status: str) -> str:
     if gain.excludes_zero:
         side = "above" if gain.mean > 0 else "below"
         few = f"{gain.n} pairs are too few to rely on"
-        many = f"as many comparisons give such a one by chance (Holm p = {gain.holm:.2g})"
+        many = f"chance may give that among so many comparisons (Holm p = {gain.holm:.2g})"
         return f"{name} ends {size} {side} {interval}, but {few if gain.n < ENOUGH else many}"
     return f"{name} makes no reliable difference ({signed} {interval})"
 
