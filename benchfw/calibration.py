@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import isnan, sqrt
+from math import isnan
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from benchfw.comparison import worth_of_item
 from benchfw.experiment import changed, from_mapping
 from benchfw.measured import measured
 from benchfw.metrics import metric_named
-from benchfw.noise import Noise, tolerance_of
+from benchfw.noise import estimated
 from benchfw.runner import Settings, plan
 from benchfw.store import RunDirectory
 
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from benchfw.baseline import Line, Outcome
     from benchfw.keys import Planned
     from benchfw.measured import Labels, Measured, Reading
+    from benchfw.noise import Noise
     from benchfw.registry import Registry
-
-    Values = Mapping[int, float]  # by repetition
 
 
 @dataclass(frozen=True)
@@ -107,24 +106,6 @@ def calibrated(baseline: Baseline, reseeded: Sequence[Measured], same: Sequence[
     return Calibrated(baseline.model_copy(update={"lines": tuple(lines), "calibration": how}), left_out, moved)
 
 
-def noise(before: Values, reseeded: Sequence[Values], same: Sequence[Values], least: float) -> Noise:
-    """The noise of one metric of a line: its spread within the repetitions, pooled over them.
-
-    before, reseeded, same: values by repetition, of the baseline and of each run. least: what one test item is worth.
-    """
-    nondeterminism = _spread([before, *same]) if same else None
-    sd = max(_spread([before, *reseeded]), nondeterminism or 0.0, least)
-    freedom, draws, n = len(before) * len(reseeded), len(reseeded) + 1, len(before)
-    return Noise(
-        sd=sd,
-        freedom=freedom,
-        draws=draws,
-        tolerance=tolerance_of(sd, freedom, draws, n),
-        expected={r: fmean(values[r] for values in (before, *reseeded)) for r in before},
-        nondeterminism=nondeterminism,
-    )
-
-
 def _noise_of(
     baseline: Baseline, line: Line, reseeded: Sequence[Measured], same: Sequence[Measured], *, lift: bool
 ) -> dict[str, Noise]:
@@ -136,17 +117,8 @@ def _noise_of(
         if split is None or any(isnan(value) for values in again for value in values.values()):
             continue  # where the line has no such metric, or no lift, or `none` failed in one of the runs
         least = worth_of_item(metric_named(metric), split, fmean(line.values(metric).values()))
-        found[metric] = noise(before, again[: len(reseeded)], again[len(reseeded) :], least)
+        found[metric] = estimated(before, again[: len(reseeded)], again[len(reseeded) :], least)
     return found
-
-
-def _spread(runs: Sequence[Values]) -> float:
-    """The standard deviation within repetitions, pooled over them."""
-    squares = 0.0
-    for r in runs[0]:
-        values = [run[r] for run in runs]
-        squares += sum((value - fmean(values)) ** 2 for value in values)
-    return sqrt(squares / (len(runs[0]) * (len(runs) - 1)))
 
 
 def _why_not(baseline: Baseline, line: Line, runs: Sequence[Measured]) -> str:

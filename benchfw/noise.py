@@ -5,11 +5,11 @@ Calibrated by running again, or, where nobody has, assumed from the number of tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence  # noqa: TC003  # pydantic reads the fields of Noise
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from math import isinf, sqrt
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +20,8 @@ LEVEL = 1 - CONFIDENCE  # the chance that a check of an unchanged table fails
 # When `quick` was trained again, the recall of a class moved by 0.11 (6 training samples) and by 0.028 (122), each by
 # itself. That is 0.27 and 0.31 over the root of the samples; a third more is assumed, as other data may move more.
 TRAINING = 0.4
+
+Values = Mapping[int, float]  # by repetition
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,24 @@ class Noise:
         return replace(self, draws=1, expected={}, tolerance=tolerance_of(self.sd, self.freedom, 1, n))
 
 
+def estimated(before: Values, reseeded: Sequence[Values], same: Sequence[Values], least: float) -> Noise:
+    """The noise of one metric of a line: its spread within the repetitions, pooled over them.
+
+    before, reseeded, same: values by repetition, of the baseline and of each run. least: what one test item is worth.
+    """
+    nondeterminism = _spread([before, *same]) if same else None
+    sd = max(_spread([before, *reseeded]), nondeterminism or 0.0, least)
+    freedom, draws, n = len(before) * len(reseeded), len(reseeded) + 1, len(before)
+    return Noise(
+        sd=sd,
+        freedom=freedom,
+        draws=draws,
+        tolerance=tolerance_of(sd, freedom, draws, n),
+        expected={r: fmean(values[r] for values in (before, *reseeded)) for r in before},
+        nondeterminism=nondeterminism,
+    )
+
+
 def tolerance_of(sd: float, freedom: float, draws: int, n: int) -> float:
     """The loss in the mean of n repetitions that an unchanged line exceeds by chance in 5 %."""
     return student_quantile(CONFIDENCE, freedom) * sd * sqrt((1 + 1 / draws) / n)
@@ -76,3 +96,12 @@ def assumed(weights: Sequence[float], counts: Sequence[int]) -> float:
     weights, counts: of each class, what its recall counts and how many samples it is trained on.
     """
     return TRAINING * sqrt(sum(weight**2 / max(1, count) for weight, count in zip(weights, counts, strict=True)))
+
+
+def _spread(runs: Sequence[Values]) -> float:
+    """The standard deviation within repetitions, pooled over them."""
+    squares = 0.0
+    for r in runs[0]:
+        values = [run[r] for run in runs]
+        squares += sum((value - fmean(values)) ** 2 for value in values)
+    return sqrt(squares / (len(runs[0]) * (len(runs) - 1)))

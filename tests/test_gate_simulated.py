@@ -1,6 +1,7 @@
 """The gate keeps what it says: an unchanged table fails in 5 % at most, a loss that is twice what is seen is found."""
 
 import re
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from math import sqrt
 from pathlib import Path
@@ -14,6 +15,7 @@ PAGE = (ROOT / "docs" / "explanation" / "gate.md").read_text(encoding="utf-8")
 def script():
     spec = spec_from_file_location("simulate_gate", ROOT / "scripts" / "simulate_gate.py")
     module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for their names
     spec.loader.exec_module(module)
     return module
 
@@ -48,7 +50,7 @@ def named(world):
 def test_of_200_unchanged_tables_at_most_one_in_twenty_fails_and_twice_what_is_seen_is_found(world):
     alarms, seen, _ = simulation.false_alarms(world, checks=200, seed=7)
     assert alarms <= 0.05
-    assert simulation.found(world, 2 * seen, checks=100) >= 0.8
+    assert simulation.found(world, 2 * seen, checks=60) >= 0.8
 
 
 @pytest.mark.parametrize("shared", [0.3, 0.9])
@@ -68,14 +70,14 @@ def test_lifts_see_smaller_losses_than_values_where_the_extractor_is_most_of_the
     "line", [line for line in block("gate") if line[2] == "3"], ids=lambda line: "-".join(line[:3])
 )
 def test_the_page_tells_how_often_an_unchanged_table_fails_and_a_loss_is_found(line):
-    shared, calibrated, n, alarms, seen, _, once, twice = line
-    world = simulation.World(int(n), share(shared), calibrated != "none")
+    chance, calibrated, n, alarms, seen, _, once, twice = line
+    world = simulation.World(int(n), calibrated=calibrated != "none", **simulation.CHANCES[chance])
     found, sees, _ = simulation.false_alarms(world, checks=100, seed=5)
     assert near(share(alarms), found, checks=100, of=simulation.CHECKS)
     assert float(seen) == pytest.approx(100 * sees, rel=0.15)
     for written, times in ((once, 1), (twice, 2)):
         again = simulation.found(world, times * float(seen) / 100, checks=60, seed=5)
-        assert near(share(written), again, checks=60, of=simulation.CHECKS)
+        assert near(share(written), again, checks=60, of=simulation.PLANTS)
 
 
 @pytest.mark.parametrize("line", block("items"), ids=lambda line: "-".join(line[:2]))

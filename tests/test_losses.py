@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchfw.calibration import noise
 from benchfw.hits import FOLDS, Sides, Split, changed_sides, class_weights, left_out, packed, unpacked
 from benchfw.losses import BY_ITEM, CALIBRATED, IN_COMPANY, PAIRED, RESAMPLED, SAME, UNTESTED, Items, Pair, judged
 from benchfw.metrics import METRICS, metric_named, score
-from benchfw.noise import Noise, noncentrality, tolerance_of
+from benchfw.noise import Noise, estimated, noncentrality, tolerance_of
 
 ACCURACY, ECE, NLL = (METRICS[name] for name in ("accuracy", "ece", "nll"))
 BEFORE = {0: 0.90, 1: 0.88, 2: 0.91, 3: 0.86}
@@ -89,7 +88,7 @@ def test_now_is_held_against_the_mean_of_all_draws_and_that_is_less_uncertain():
 
 def test_the_noise_is_the_spread_within_repetitions():
     before, again = {0: 0.90, 1: 0.70}, [{0: 0.92, 1: 0.71}, {0: 0.91, 1: 0.75}]
-    found = noise(before, again, [], 0.0)
+    found = estimated(before, again, [], 0.0)
     groups = np.array([[0.90, 0.92, 0.91], [0.70, 0.71, 0.75]])
     assert found.sd == pytest.approx(sqrt(groups.var(axis=1, ddof=1).mean()))
     assert (found.freedom, found.draws, found.nondeterminism) == (4, 3, None)
@@ -99,13 +98,13 @@ def test_the_noise_is_the_spread_within_repetitions():
 
 def test_the_noise_is_at_least_what_the_same_seeds_do_and_what_one_item_is_worth():
     before, again = {0: 0.90, 1: 0.70}, [{0: 0.90, 1: 0.70}]
-    assert noise(before, again, [], 0.002).sd == 0.002
-    found = noise(before, again, [{0: 0.92, 1: 0.70}], 0.002)
+    assert estimated(before, again, [], 0.002).sd == 0.002
+    found = estimated(before, again, [{0: 0.92, 1: 0.70}], 0.002)
     assert found.sd == found.nondeterminism == pytest.approx(0.01)
 
 
 def test_noise_of_a_line_that_changed_expects_nothing_any_more():
-    found = noise(BEFORE, [NOW], [], 0.0).of_changed(4)
+    found = estimated(BEFORE, [NOW], [], 0.0).of_changed(4)
     assert (found.expected, found.draws, found.factor) == ({}, 1, 2)
     assert found.tolerance == pytest.approx(tolerance_of(found.sd, 4, 1, 4))
 
