@@ -17,6 +17,7 @@ from rich.text import Text
 
 from benchfw.components import as_text
 from benchfw.settings import wanted
+from benchfw.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,11 @@ PIPE_WIDTH = 10_000  # columns where there is no terminal: whoever reads a pipe 
 MOVABLE = ("classifier", "n", "status")  # columns that move into the title when all their lines agree
 MOST_WARNINGS = 12  # lines; many cells may say nearly the same
 GOOD, BAD, DIM = "green", "red", "dim"
+
+
+def plain(content: str, style: str = "", **layout: Any) -> Text:
+    """Text as it is: no markup is read in it, and no control character reaches the terminal."""
+    return Text(printable(content), style=style, **layout)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -78,7 +84,7 @@ class Lines:
     def planned(self, start: Start) -> None:
         """Say what will run."""
         self._total = start.to_run
-        self._console.print(Text(_says(start)))
+        self._console.print(plain(_says(start)))
 
     def tick(self, running: Sequence[tuple[Cell, str]]) -> None:
         """Nothing: a log wants no bars."""
@@ -90,7 +96,7 @@ class Lines:
         if reason and reason in self._said:
             reason = ": as above"
         self._said.add(reason)
-        self._console.print(Text(f"[{self._done}/{self._total}] {row['status']}  {_name(cell)}{reason}"))
+        self._console.print(plain(f"[{self._done}/{self._total}] {row['status']}  {_name(cell)}{reason}"))
 
 
 class Progressing(Lines):
@@ -157,9 +163,9 @@ def print_results(table: pd.DataFrame, costs: pd.DataFrame, metric: str, there: 
     measured = [line for line in summary.summary(table, costs, metric) if line.n]
     for block, lines in groupby(measured, key=lambda line: line.block):
         there.print(_block(", ".join(block), heads, list(lines), metric))
-    there.print(Text(summary.footnote(table, metric), style=DIM))
+    there.print(plain(summary.footnote(table, metric), style=DIM))
     there.print()
-    there.print(Text(summary.answer(table, metric), style="bold"))
+    there.print(plain(summary.answer(table, metric), style="bold"))
 
 
 def print_tests(frame: pd.DataFrame, metric: str, there: Console) -> None:
@@ -168,13 +174,13 @@ def print_tests(frame: pd.DataFrame, metric: str, there: Console) -> None:
     from benchfw.summary import block_of
 
     for block, records in groupby(frame.to_dict("records"), key=block_of):
-        made = Table(title=Text(", ".join(block)), title_justify="left", show_edge=False)
+        made = Table(title=plain(", ".join(block)), title_justify="left", show_edge=False)
         for at, head in enumerate(evidence.headings()):
-            made.add_column(Text(head), justify="left" if at < len(evidence.HEADS[:4]) else "right")
+            made.add_column(plain(head), justify="left" if at < len(evidence.HEADS[:4]) else "right")
         for record in records:
-            made.add_row(*map(Text, evidence.cells(record, metric)))
+            made.add_row(*map(plain, evidence.cells(record, metric)))
         there.print(made)
-    there.print(Text(evidence.footnote(metric) if len(frame) else "nothing was compared", style=DIM))
+    there.print(plain(evidence.footnote(metric) if len(frame) else "nothing was compared", style=DIM))
 
 
 def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table:
@@ -186,17 +192,17 @@ def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table
     status = heads.index("status")
     for row in texts:
         row[status] = row[status].partition(":")[0]  # the reasons stand below the table
-    heading = Text(f"{title} ({moved})" if moved else title, no_wrap=True, overflow="ignore")
+    heading = plain(f"{title} ({moved})" if moved else title, no_wrap=True, overflow="ignore")
     made = Table(title=heading, title_justify="left", show_edge=False)
     shown = [at for at, head in enumerate(heads) if head not in constant]
     for at in shown:
         made.add_column(
-            Text(heads[at]), justify="left" if heads[at] in ("augmenter", "correction", "status") else "right"
+            plain(heads[at]), justify="left" if heads[at] in ("augmenter", "correction", "status") else "right"
         )
     colours = {"better": GOOD, "worse": BAD}
     for line, row in zip(lines, texts, strict=True):
         styles = {head: colours.get(summary.verdict(getattr(line, head), metric), "") for head in ("lift", "gain")}
-        made.add_row(*(Text(row[at], style=styles.get(heads[at], "")) for at in shown))
+        made.add_row(*(plain(row[at], style=styles.get(heads[at], "")) for at in shown))
     return made
 
 
@@ -211,13 +217,13 @@ def print_troubles(rows: Iterable[Mapping[str, Any]], there: Console) -> None:
             warned[f"{row['axes']['augmenter']}: {warning}"].add(row["id"])
     for (status, reason), times in reasons.most_common():
         there.print(
-            Text(f"{times} cell{'s' * (times > 1)} {status}: {reason}", style="" if status == "skipped" else BAD)
+            plain(f"{times} cell{'s' * (times > 1)} {status}: {reason}", style="" if status == "skipped" else BAD)
         )
     for warning, cells in list(warned.items())[:MOST_WARNINGS]:
-        there.print(Text(f"warning in {len(cells)} cell{'s' * (len(cells) > 1)}: {warning}", style="yellow"))
+        there.print(plain(f"warning in {len(cells)} cell{'s' * (len(cells) > 1)}: {warning}", style="yellow"))
     if len(warned) > MOST_WARNINGS:
         rest = len(warned) - MOST_WARNINGS
-        there.print(Text(f"and {rest} other warnings: see `warnings` in the files of the cells", style="yellow"))
+        there.print(plain(f"and {rest} other warnings: see `warnings` in the files of the cells", style="yellow"))
 
 
 def print_plan(preview: Mapping[str, Any], there: Console) -> None:
@@ -225,15 +231,15 @@ def print_plan(preview: Mapping[str, Any], there: Console) -> None:
     cells = preview["cells"]
     states = Counter(cell["state"] for cell in cells)
     counts = ", ".join(f"{states[state]} {state}" for state in ("to run", "finished", "skipped"))
-    there.print(Text(f"{len(cells)} cells in {preview['directory']}: {counts}"))
+    there.print(plain(f"{len(cells)} cells in {preview['directory']}: {counts}"))
     there.print(f"{preview['embeddings']} embeddings, {preview['cached_embeddings']} of them in the cache")
     made = Table(*_AXES, "to run", "finished", "skipped", show_edge=False)
     for axes, group in groupby(sorted(cells, key=_axes_of), key=_axes_of):
         found = Counter(cell["state"] for cell in group)
-        made.add_row(*map(Text, axes), *(str(found[state] or "") for state in ("to run", "finished", "skipped")))
+        made.add_row(*map(plain, axes), *(str(found[state] or "") for state in ("to run", "finished", "skipped")))
     there.print(made)
     for reason, times in Counter(cell["reason"] for cell in cells if cell["reason"]).most_common():
-        there.print(Text(f"{times} skipped: {reason}"))
+        there.print(plain(f"{times} skipped: {reason}"))
 
 
 def _axes_of(cell: Mapping[str, Any]) -> tuple[str, ...]:
@@ -246,9 +252,9 @@ def print_components(registry: Registry, kinds: Iterable[str], there: Console) -
         made = Table(title=f"{kind}s", title_justify="left", title_style="bold", show_edge=False, show_header=False)
         for name in registry.names(kind):
             try:
-                made.add_row(name, Text(_first_line(registry.get(kind, name))))
+                made.add_row(name, plain(_first_line(registry.get(kind, name))))
             except Exception as error:  # a name that two distributions brought
-                made.add_row(name, Text(str(error), style=BAD))
+                made.add_row(name, plain(str(error), style=BAD))
         there.print(made)
         there.print()
 
@@ -257,33 +263,33 @@ def print_experiments(descriptions: Mapping[str, str], there: Console) -> None:
     """The packaged experiments, each with its sentence."""
     made = Table(title="experiments", title_justify="left", title_style="bold", show_edge=False, show_header=False)
     for name, description in descriptions.items():
-        made.add_row(name, Text(description))
+        made.add_row(name, plain(description))
     there.print(made)
 
 
 def print_broken(broken: Iterable[Broken], there: Console) -> None:
     """The plugins that could not be loaded, a line each."""
     for plugin in broken:
-        there.print(Text(str(plugin), style=BAD), soft_wrap=True)
+        there.print(plain(str(plugin), style=BAD), soft_wrap=True)
 
 
 def print_component(kind: str, found: Registered, there: Console) -> None:
     """One component: what it does, its parameters with bounds and defaults, presets, source."""
     component = found.component
-    there.print(Text(f"{kind} {component.name}  (from {found.distribution})", style="bold"))
-    there.print(Text(inspect.cleandoc(component.__doc__ or "")))
+    there.print(plain(f"{kind} {component.name}  (from {found.distribution})", style="bold"))
+    there.print(plain(inspect.cleandoc(component.__doc__ or "")))
     there.print()
     made = Table("parameter", "type", "default", "what it is", show_edge=False)
     for field in fields(component):
-        default = Text(as_text(field.default))
-        made.add_row(field.name, Text(wanted(component, field)), default, Text(field.metadata["help"]))
+        default = plain(as_text(field.default))
+        made.add_row(field.name, plain(wanted(component, field)), default, plain(field.metadata["help"]))
     there.print(made if made.row_count else "no parameters")
     for name, values in component.presets.items():
         given = ", ".join(f"{key}={as_text(value)}" for key, value in values.items())
-        there.print(Text(f"preset {component.name}@{name}: {given}"))
-    there.print(Text(f"source: {component.source or 'not stated'}"))
+        there.print(plain(f"preset {component.name}@{name}: {given}"))
+    there.print(plain(f"source: {component.source or 'not stated'}"))
     if kind == "dataset":
-        there.print(Text(f"licence of the data: {getattr(component, 'licence', 'not stated')}"))
+        there.print(plain(f"licence of the data: {getattr(component, 'licence', 'not stated')}"))
 
 
 def _first_line(component: type[Component]) -> str:
@@ -292,4 +298,4 @@ def _first_line(component: type[Component]) -> str:
 
 def where(path: Path) -> Text:
     """A line that says where the files are."""
-    return Text(f"tables and a file for each cell: {path}; to see it all: benchfw report {path}", style=DIM)
+    return plain(f"tables and a file for each cell: {path}; to see it all: benchfw report {path}", style=DIM)

@@ -10,7 +10,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from benchfw.metrics import metric_named
-from benchfw.statistics import BCA_FROM, ENOUGH, PAIRS, WORTH, Lift
+from benchfw.statistics import BCA_FROM, ENOUGH, EXACT_TO, PAIRS, Lift
 from benchfw.summary import UNCLEAR, block_of, digits_of, escaped, shown
 
 if TYPE_CHECKING:
@@ -50,16 +50,17 @@ def cells(record: Mapping[Any, Any], metric: str) -> list[str]:
 def footnote(metric: str) -> str:
     """What the columns mean."""
     asked = metric_named(metric)
-    worth = "one point" if asked.points else f"{10 * WORTH:g}"
+    worth = "one point" if asked.points else f"a difference of {asked.worth:g}"
     return (
         f"difference: mean of {asked.title}, paired by repetition, with Student's 95 % interval; {UNCLEAR} unless Holm "
         f"p is at most 5 % and n at least {ENOUGH}. BCa: bootstrap interval, from {BCA_FROM} pairs on; with fewer it "
         f"covers too rarely. p: Student's, of this comparison by itself. Holm p: adjusted over the family: lifts of "
         f"one data set, imbalance, extractor and classifier, or the gains of one data set, imbalance and extractor. "
-        f"sign flips p: exact, assuming symmetry alone; in brackets the least that n pairs can give, 0.0625 for 5. "
-        f"effect g: Hedges' g of the differences. detectable: the true difference that n such pairs find four times in "
-        f"five. needed n: pairs that would find a difference of {worth} as often. Kinds: lift, from augmenter none "
-        f"with the same classifier and correction; gain, from the reference line."
+        f"sign flips p: exact up to {EXACT_TO} pairs, assuming symmetry alone; in brackets the least that n pairs can "
+        f"give, 0.0625 for 5. effect g: Hedges' g of the differences. detectable: the true difference that n such "
+        f"pairs find four times in five; needed n: pairs that would find {worth} as often, {ENOUGH} at least; both by "
+        f"itself, before Holm. Kinds: lift, from augmenter none with the same classifier and correction; gain, from "
+        f"the reference line."
     )
 
 

@@ -33,7 +33,7 @@ PROTOCOL = (  # the core's modules whose code decides numbers
     *("errors", "data", "dataset", "context", "seeding", "imbalance", "splits", "training", "metrics"),
     *("components", "hookspecs", "machine", "place", "embedding", "cell"),
 )
-FIDELITY = ("benchfw.fidelity", "benchfw.lens", "benchfw.likeness", "benchfw.plane")
+FIDELITY = ("benchfw.fidelity", "benchfw.lens", "benchfw.likeness", "benchfw.measures", "benchfw.plane")
 FORMAT = 1
 
 

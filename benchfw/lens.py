@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchfw.likeness import shrunk
+from benchfw.measures import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 MAP_NUMBERS = 1024  # larger maps are averaged over a coarser grid
 VECTOR_NUMBERS = 2048  # longer vectors are averaged over runs of neighbouring numbers
-AXES = 64  # of the Fréchet distance, whose covariances want more rows than axes
 ORACLE_BATCH = 64
 
 

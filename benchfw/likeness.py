@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchfw.measures import COPY, DUPLICATE, NEIGHBOURS
+
 Numbers = dict[str, float | None]
 
-NEIGHBOURS = 5  # k of precision, recall, density and coverage, as Naeem et al. 2020 advise
-COPY = 0.1  # of a training row's distance to its nearest neighbour: nearer than that is a copy
-DUPLICATE = 1e-3  # of the usual distance between held-out neighbours: nearer than that is the same row
 NO_LESS = 1e-12  # a distance to divide by
 MEAN_ABSOLUTE = math.sqrt(2 / math.pi)  # of a standard normal number
 PENALTY = 0.01  # scikit-learn's C; 1 tells less where a half has fewer rows than numbers

@@ -45,6 +45,11 @@ class Metric:
         return f"recall of {self.name.removeprefix(RECALL)}" if _of_class(self.name) else self.name.replace("_", " ")
 
     @property
+    def worth(self) -> float:
+        """The difference that one would not want to miss, in its own unit: one point, or 0.1 where it is no share."""
+        return 0.01 if self.points else 0.1
+
+    @property
     def sign(self) -> int:
         """1 where higher is better, -1 where lower is."""
         return 1 if self.direction == "higher" else -1
@@ -196,9 +201,25 @@ def ece(confidence: Floats, correct: np.ndarray[Any, np.dtype[np.bool_]], bins: 
     confidence: (N,) in [0, 1], the largest probability. correct: (N,) bool. Bins are equally wide and hold their upper
     edge. Source: Guo et al. 2017 (On calibration of modern neural networks), equation 3.
     """
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    surplus = np.bincount(place, weights=correct - confidence, minlength=bins)
+    surplus = np.bincount(_bin(confidence, bins), weights=correct - confidence, minlength=bins)
     return float(np.abs(surplus).sum() / len(confidence))
+
+
+def calibration_bins(
+    confidence: Floats, correct: np.ndarray[Any, np.dtype[np.bool_]], bins: int = ECE_BINS
+) -> tuple[Ints, Floats, Floats]:
+    """The bins of `ece`: of each the samples in it, the sum of their confidence, and how many are correct.
+
+    confidence: (N,) in [0, 1], the largest probability. correct: (N,) bool. Returns three arrays (bins,), which add up
+    over parts of the samples.
+    """
+    place = _bin(confidence, bins)
+    sums = (np.bincount(place, weights=weights, minlength=bins) for weights in (confidence, correct))
+    return np.bincount(place, minlength=bins), *sums  # type: ignore[return-value]  # two of them
+
+
+def _bin(confidence: Floats, bins: int) -> Ints:
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def _mean(values: Floats) -> float:

@@ -122,11 +122,11 @@ class Comparison:
     def underpowered(self) -> bool:
         """Whether silence means nothing: no difference found, and one of `worth` would have been missed too often.
 
-        The detectable difference is not held against the mean found: it exceeds that whenever p is above 5 %, so the
-        answer would only repeat p (Hoenig and Heisey 2001).
+        Found means marked, so with fewer than 5 pairs nothing ever is. The detectable difference is not held against
+        the mean found: it exceeds that whenever p is above 5 %, so the answer would only repeat p (Hoenig and Heisey
+        2001).
         """
-        found = self.lift.p <= 1 - CONFIDENCE
-        return not found and (self.lift.n < 2 or self.detectable > self.worth)
+        return not self.lift.marked and (self.lift.n < ENOUGH or self.detectable > self.worth)
 
 
 def compare(values: Mapping[int, float], reference: Mapping[int, float], *, worth: float = WORTH) -> Comparison:
@@ -151,15 +151,15 @@ def compare(values: Mapping[int, float], reference: Mapping[int, float], *, wort
 
 
 def needed_pairs(sd: float, difference: float) -> int:
-    """How many pairs would find this true difference with 80 % power at two-sided 5 %: 2 to 1000.
+    """How many pairs would find this true difference with 80 % power at two-sided 5 %: 5 to 1000, since 5 make a mark.
 
-    sd: of the paired differences, e.g. a pilot's. 1000 also stands for more, and for what cannot be told: a difference
-    of 0, or a number that is not finite.
+    sd: of the paired differences, e.g. a pilot's. The level is that of the comparison by itself. 1000 also stands for
+    more, and for what cannot be told: a difference of 0, or a number that is not finite.
     """
     size = abs(difference)
     if not (isfinite(sd) and isfinite(size)) or size == 0:
         return PAIRS
-    few, many = 1, PAIRS
+    few, many = ENOUGH - 1, PAIRS
     while many - few > 1:
         n = (few + many) // 2
         few, many = (few, n) if size >= _noncentrality(n) * sd / sqrt(n) else (n, many)

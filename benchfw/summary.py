@@ -5,6 +5,7 @@ Shares are shown in points, that is, times 100.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import isnan
@@ -15,6 +16,7 @@ from benchfw.errors import UsageError, did_you_mean
 from benchfw.metrics import metric_named
 from benchfw.statistics import ENOUGH, Lift
 from benchfw.tables import AXES, REFERENCE, difference
+from benchfw.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +37,9 @@ ADJUSTED_ONLY = "logit adjustment alone"
 class SummaryLine:
     """A line of the table with the numbers that a reader wants, in the unit in which they are shown.
 
-    block: dataset, imbalance, extractor. n: repetitions done. mean, sd, lift, gain: of the metric that was asked for.
-    minority: mean recall of the minority classes, and minority_lift. seconds: augmenting and classifying, mean of a
+    block: dataset, imbalance, extractor. n: repetitions done. mean, sd, lift, gain: of the metric that was asked for,
+    mean_n: the repetitions that have a value of it. minority: mean recall of the minority classes, minority_n and
+    minority_lift alike. seconds: augmenting and classifying, mean of a
     repetition. Numbers that are not there are NaN.
     """
 
@@ -47,10 +50,12 @@ class SummaryLine:
     n: int
     status: str
     mean: float
+    mean_n: int
     sd: float
     lift: Lift
     gain: Lift
     minority: float
+    minority_n: int
     minority_lift: Lift
     seconds: float
 
@@ -74,10 +79,12 @@ def summary(frame: pd.DataFrame, costs: pd.DataFrame, metric: str = PRIMARY) -> 
                 n=record["n"],
                 status=record["status"],
                 mean=shown(record.get(f"{metric}_mean"), asked),
+                mean_n=int(record.get(f"{metric}_n", 0)),
                 sd=shown(record.get(f"{metric}_sd"), asked),
                 lift=_difference(record, asked, "lift"),
                 gain=_difference(record, asked, "gain"),
                 minority=shown(record.get(f"{MINORITY}_mean"), minority),
+                minority_n=int(record.get(f"{MINORITY}_n", 0)),
                 minority_lift=_difference(record, minority, "lift"),
                 seconds=cost.get("augment_seconds", float("nan")) + cost.get("classify_seconds", float("nan")),
             )
@@ -102,9 +109,14 @@ def headings(metric: str = PRIMARY) -> list[str]:
 
 
 def cells(line: SummaryLine, metric: str = PRIMARY) -> list[str]:
-    """One line as text, for each of `headings`; an empty text where there is no number."""
+    """One line as text, for each of `headings`; an empty text where there is no number.
+
+    A mean over fewer repetitions than the line has says how many.
+    """
     digits = digits_of(metric_named(metric))
     mean = "" if isnan(line.mean) else f"{line.mean:.{digits}f}"
+    if not isnan(line.sd):
+        mean += f" ± {line.sd:.{digits}f}"
     minority = "" if isnan(line.minority) else f"{line.minority:.1f}"
     if line.minority_lift.n:
         minority += f" ({_mark(line.minority_lift)}{line.minority_lift.mean:+.1f})"
@@ -113,10 +125,10 @@ def cells(line: SummaryLine, metric: str = PRIMARY) -> list[str]:
         line.classifier,
         line.correction,
         str(line.n),
-        mean if isnan(line.sd) else f"{mean} ± {line.sd:.{digits}f}",
+        mean + _of_fewer(line.mean_n, line.n),
         _as_text(line.lift, line.n, digits),
         _as_text(line.gain, line.n, digits),
-        minority,
+        minority + _of_fewer(line.minority_n, line.n),
         "" if isnan(line.seconds) else f"{line.seconds:.1f}",
         line.status,
     ]
@@ -193,7 +205,7 @@ def _sentence(records: Sequence[Mapping[Any, Any]], metric: Metric, first: str, 
 
 def _power(gains: Sequence[Lift], metric: Metric) -> str:
     """What the comparisons can miss, where one of them found nothing: the median of what they detect."""
-    detectable = [gain.detectable for gain in gains if gain.n > 1 and not isnan(gain.detectable)]
+    detectable = [gain.detectable for gain in gains if gain.n >= ENOUGH and not isnan(gain.detectable)]
     if not detectable or all(gain.marked for gain in gains):
         return ""
     size = f"{median(detectable):.{digits_of(metric)}f}{' points' * metric.points}"
@@ -265,10 +277,15 @@ def _as_text(lift: Lift, n: int, digits: int) -> str:
     if not lift.n:
         return ""
     interval = "" if isnan(lift.low) else f" [{lift.low:.{digits}f}, {lift.high:.{digits}f}]"
-    pairs = "" if lift.n == n else f" (n = {lift.n})"
-    return f"{_mark(lift)}{lift.mean:+.{digits}f}{interval}{pairs}"
+    return f"{_mark(lift)}{lift.mean:+.{digits}f}{interval}{_of_fewer(lift.n, n)}"
+
+
+def _of_fewer(own: int, n: int) -> str:
+    """` (n = 3)` behind a number that rests on other repetitions than the line; nothing where there is no number."""
+    return f" (n = {own})" if own not in (0, n) else ""
 
 
 def escaped(text: str) -> str:
-    """Text for a cell of a Markdown table, which no label can break."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    """Text for a cell of a Markdown table, which no label can break, and in which none is markup."""
+    plain = re.sub(r"([\\|*`~])", r"\\\1", printable(text).replace("\n", " "))
+    return plain.replace("![", "!\\[").replace("](", "]\\(").replace("&", "&amp;").replace("<", "&lt;")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchfw.errors import UsageError, did_you_mean
 from benchfw.metrics import CORRECTIONS, METRICS, metric_named
-from benchfw.statistics import WORTH, Comparison, Lift, compare, in_family, needed_pairs, paired
+from benchfw.statistics import Comparison, Lift, compare, in_family, needed_pairs, paired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,12 +88,16 @@ def comparisons(
 
     Columns: those of `KEY`; kind, `lift` or `gain`; those of `TESTS`, in the metric's own unit, NaN where too few pairs
     are behind them; needed, the pairs that would find a difference of one point, or of a tenth where the metric is no
-    share. A line that is not compared has no line. The arguments are those of `table`.
+    share. A line that is not compared has no line. The arguments are those of `table`. Raises UsageError
+    as `table` does, and for a metric that no line has.
     """
     import pandas as pd
 
     lines, values, reference = _lines(_by_axes(rows), classifiers[0], versus)
-    worth = WORTH if metric_named(metric).points else 10 * WORTH
+    known = _metrics(values)
+    if known and metric not in known:
+        raise UsageError(f"the table has no metric {metric!r}{did_you_mean(metric, known)}")
+    worth = metric_named(metric).worth
     records = []
     for kind in FAMILY:
         lifts = _differences(lines, values, metric, kind, reference)
@@ -134,11 +138,12 @@ def fidelity(rows: Iterable[Row]) -> pd.DataFrame:
 
     The last line of an augmenter has class `(all)`. Beside the key: n, the repetitions; the means of the numbers of
     rows and of D, as `benchfw.fidelity` names them; and for each of its measures m_n, m_mean and m_sd over the
-    repetitions where it is defined, and m_floor, the mean of its floor. NaN where no repetition tells.
+    repetitions where it and its floor are defined, and m_floor, the mean of its floor over the same. NaN where no
+    repetition tells.
     """
     import pandas as pd
 
-    from benchfw.fidelity import MEASURES
+    from benchfw.measures import MEASURES
 
     lines = []
     for axes, looks in sorted(_looks(rows).items(), key=lambda item: _order((*item[0], "", "none"))):
@@ -146,8 +151,9 @@ def fidelity(rows: Iterable[Row]) -> pd.DataFrame:
             record: dict[str, Any] = dict(zip(FIDELITY_KEY, (*axes, c), strict=True)) | {"n": len(looks)}
             record |= {column: _mean(_defined(looks, c, name)) for column, name in COUNTED.items()}
             for measure in MEASURES.values():
-                record |= _spread(measure.name, dict(enumerate(_defined(looks, c, measure.name))))
-                record[f"{measure.name}_floor"] = _mean(_defined(looks, c, measure.floor))
+                whole = [look for look in looks if None not in (look[c][measure.name], look[c][measure.floor])]
+                record |= _spread(measure.name, dict(enumerate(_defined(whole, c, measure.name))))
+                record[f"{measure.name}_floor"] = _mean(_defined(whole, c, measure.floor))
             lines.append(record)
     return pd.DataFrame(lines, columns=None if lines else [*FIDELITY_KEY, "n"])
 

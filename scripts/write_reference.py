@@ -24,7 +24,7 @@ from typer.models import ArgumentInfo
 
 from benchfw import cli, experiment, hookspecs, tables
 from benchfw.components import Classifier, Component, Dataset, JointTrainer, Selector, Synthesizer
-from benchfw.fidelity import MEASURES
+from benchfw.measures import MEASURES
 from benchfw.metrics import METRICS, RECALL, metric_named
 from benchfw.registry import KINDS, installed
 from benchfw.seeding import AXES_OF_STAGE

@@ -39,6 +39,16 @@ def test_a_bar_passes_over_progress_that_is_no_two_numbers(cell, progress):
     assert ": fit" not in shown(cell, progress)
 
 
+def test_no_label_or_reason_acts_on_the_terminal(cell, capsys):
+    hostile = "\x1b[31mred \x9b2J \u202egnp"
+    row = {"status": "failed", "reason": hostile, "axes": cell.axes | {"augmenter": hostile}, "id": cell.id}
+    screen.Lines(screen.console(stderr=True)).finished(cell, row)
+    screen.print_troubles([row, row | {"status": "done", "warnings": [hostile]}], screen.console())
+    captured = capsys.readouterr()
+    assert "[31mred" in captured.out
+    assert not {"\x1b", "\x9b", "\u202e"} & set(captured.out + captured.err)
+
+
 def test_no_line_is_broken_in_a_pipe(cell, capsys):
     row = {"status": "failed", "reason": LONG, "axes": cell.axes, "id": cell.id}
     screen.Lines(screen.console(stderr=True)).finished(cell, row)

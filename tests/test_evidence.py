@@ -50,7 +50,7 @@ def test_one_repetition_has_no_test(rows):
 
 def test_a_metric_that_is_no_share_is_shown_as_it_is(rows):
     assert shown(rows, "nll")["lift", "gan|feature", "none"]["difference"] == "-0.038 [-0.062, -0.014]"
-    assert "a difference of 0.1 as often" in footnote("nll")
+    assert "would find a difference of 0.1 as often" in footnote("nll")
 
 
 @pytest.mark.parametrize(("p", "text"), [(0.0004, "<0.001"), (0.03449, "0.034"), (1.0, "1.000"), (float("nan"), "")])

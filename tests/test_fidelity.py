@@ -10,8 +10,9 @@ from torch import nn
 
 from benchfw import FeatureSet, FeatureSpace
 from benchfw.errors import PluginError
-from benchfw.fidelity import MEASURES, alarms, fidelity
+from benchfw.fidelity import alarms, fidelity
 from benchfw.lens import Units, compact, discriminant, principal_axes, second_moment
+from benchfw.measures import MEASURES
 
 CLASSES = ("cat", "dog", "eel")
 SIZE = 12

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from benchfw import FeatureSet, FeatureSpace
-from benchfw.fidelity import MEASURES, alarms, fidelity
+from benchfw.fidelity import alarms, fidelity
+from benchfw.measures import MEASURES
 from benchfw.tables import fidelity as table
 from benchfw.tables import to_csv
 
@@ -48,6 +49,16 @@ def test_classifiers_share_a_line_and_repetitions_are_averaged():
         assert dog[f"{measure.name}_sd"] == pytest.approx(stdev(values))
         assert dog[f"{measure.name}_floor"] == pytest.approx(fmean(look[1][measure.floor] for look in looks))
     assert (dog["n_train"], dog["n_compared"], dog["d"]) == (40, 40, 3)
+
+
+def test_a_measure_and_its_floor_are_over_the_same_repetitions():
+    looks = [judged(0), judged(1), judged(2)]
+    looks[1][1]["frechet"] = None
+    looks[2][1]["energy_floor"] = None
+    dog = table([row("random", "head", r, look) for r, look in enumerate(looks)]).iloc[1]
+    assert (dog["frechet_n"], dog["energy_n"], dog["diversity_n"]) == (2, 2, 3)
+    assert dog["frechet_floor"] == pytest.approx(fmean(looks[r][1]["frechet_floor"] for r in (0, 2)))
+    assert dog["energy_mean"] == pytest.approx(fmean(looks[r][1]["energy"] for r in (0, 1)))
 
 
 def test_the_largest_class_has_empty_cells_and_no_zero():

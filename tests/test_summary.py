@@ -6,7 +6,7 @@ import pytest
 
 from benchfw.errors import UsageError
 from benchfw.statistics import Lift
-from benchfw.summary import answer, cells, headings, summary, to_markdown, verdict
+from benchfw.summary import answer, cells, escaped, headings, summary, to_markdown, verdict
 from benchfw.tables import costs, table
 
 NONE = [0.50, 0.52, 0.54, 0.56, 0.58]
@@ -68,7 +68,9 @@ def test_the_answer_is_a_sentence_best_first_with_the_yardstick_last(rows):
 def test_the_answer_does_not_call_what_many_comparisons_give_by_chance_a_difference(rows):
     many = [run for scale in range(40) for run in runs(f"other@k={scale}", SIMILAR)]
     sentence = told(rows + many)
-    assert "gan-feature ends 3.8 points above [1.4, 6.2], but chance may give that among so many comparisons" in sentence
+    assert (
+        "gan-feature ends 3.8 points above [1.4, 6.2], but chance may give that among so many comparisons" in sentence
+    )
     assert "noise lowers it by 10.0 points" in sentence
 
 
@@ -209,3 +211,30 @@ def test_the_best_line_of_all_is_not_one_that_is_worse_than_the_reference():
         row | {"axes": row["axes"] | {"augmenter": "noise"}} for row in runs("none", [0.5, 0.44, 0.47, 0.47, 0.43])
     ]
     assert "the best line of all" not in told([*reference, *worse])
+
+
+def test_a_mean_over_fewer_repetitions_says_so(rows):
+    """A metric may be undefined in some repetitions of a line that is done."""
+    for row in rows:
+        if row["axes"]["augmenter"] == "smote" and row["axes"]["repetition"] < 2:
+            row["scores"]["none"]["balanced_accuracy"] = None
+            row["scores"]["none"]["minority_recall"] = None
+    line = shown(rows)["smote", "none"]
+    assert line["balanced accuracy"].endswith(" (n = 3)")
+    assert line["minority recall"].endswith(" (n = 3)")
+    assert "(n =" not in shown(rows)["noise", "none"]["balanced accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("a\nb", "a b"),
+        ("![x](http://example.org/x.png)", "!\\[x]\\(http://example.org/x.png)"),
+        ("*bold* `code` ~~gone~~", "\\*bold\\* \\`code\\` \\~\\~gone\\~\\~"),
+        ("a|b<i>&lt;", "a\\|b&lt;i>&amp;lt;"),
+        ("\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
+        ("+1.2 [0.4, 2.0]", "+1.2 [0.4, 2.0]"),
+    ],
+)
+def test_no_label_is_markup_in_markdown(label, text):
+    assert escaped(label) == text

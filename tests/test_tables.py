@@ -333,3 +333,8 @@ def test_comparisons_of_nothing_are_empty_with_their_columns():
     frame = comparisons([undone("failed", "no memory")], classifiers=["linear"], metric="accuracy")
     assert list(frame.columns) == [*KEY, "kind", *TESTS, "needed"]
     assert frame.empty
+
+
+def test_comparisons_refuse_a_metric_that_no_line_has(rows):
+    with pytest.raises(UsageError, match="the table has no metric 'recall:b'"):
+        comparisons(rows, classifiers=["linear"], metric="recall:b")
