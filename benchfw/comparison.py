@@ -83,7 +83,7 @@ class Both:
             then = unpacked(kept_hits[r] or "", sum(split.test_counts))
             if of_class is None or kept is None or then is None:
                 return None
-            now = self.now[r].hits_in(kept)
+            now = kept.hits(self.now[r].cell.row, self.now[r].correction)
             sides.append(Sides(kept.ids, kept.labels, then, now, before[r], self.now[r].value(metric.name)))
             weights.append(of_class)
         return changed_sides(sides, weights)

@@ -13,10 +13,10 @@ from math import nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 from benchfw.losses import Items
-from benchfw.metrics import RECALL, readouts, score
+from benchfw.metrics import RECALL, score
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
 
@@ -56,23 +56,6 @@ class Split:
             "the list of test items": None not in (self.items, other.items) and self.items != other.items,
         }
         return next((what for what, differs in told.items() if differs), "")
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a cell predicted. ids, labels: (N,) int64. log_scores: (N, K)."""
-
-    ids: Ints
-    labels: Ints
-    log_scores: Floats
-
-    def read_out(self, row: Mapping[str, Any], correction: str) -> Floats:
-        """(N, K) log-probabilities under a correction, with the priors that stand in the cell's row."""
-        import numpy as np
-
-        prior, natural = np.array(row["prior"]), np.array(row["natural_prior"])
-        corrected = "la-met" not in row["scores"]
-        return readouts(self.log_scores, prior=prior, natural_prior=natural, corrected=corrected)[correction].log_scores
 
 
 @dataclass(frozen=True, eq=False)

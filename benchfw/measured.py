@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from benchfw import predictions
 from benchfw.errors import StoreError
-from benchfw.hits import Predictions, Split, left_out
-from benchfw.metrics import CORRECTIONS
+from benchfw.hits import Split, left_out
 from benchfw.store import RunDirectory, read_json
-from benchfw.tables import AXES
+from benchfw.tables import AXES, corrections_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from benchfw.experiment import Experiment
+    from benchfw.predictions import Predictions
 
     Row = Mapping[str, Any]
     Labels = tuple[str, ...]  # a label for each of KEY
@@ -33,10 +33,10 @@ TROUBLE = ("failed", "oom", "killed", "timeout")  # a cell ran and gave no numbe
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """A cell: its row, and the file of its predictions."""
+    """A cell: its row, and the run's directory, where its predictions lie."""
 
     row: Row
-    path: Path
+    results: Path
 
     @cached_property
     def split(self) -> Split | None:
@@ -44,25 +44,18 @@ class Measurement:
         row = self.row
         if row["status"] != "done":
             return None
+        kept = self.predictions()
         return Split(
             fingerprint=str(row["data"]["fingerprint"]),
             class_names=tuple(row["class_names"]),
             counts=tuple(row["counts"]),
             test_counts=tuple(row["test_counts"]),
-            items=digest_of(self.path),
+            items=None if kept is None else digest_of(kept),
         )
 
     def predictions(self) -> Predictions | None:
         """What it predicted; None where that was not kept, or is none of this cell."""
-        found = _arrays(self.path, ("ids", "labels", "log_scores"))
-        if found is None:
-            return None
-        ids, labels, log_scores = found
-        k = len(self.row["class_names"])
-        fits = _integers(ids) and _integers(labels) and ids.shape == labels.shape == (len(log_scores),)
-        if not fits or log_scores.shape != (len(labels), k) or not ((labels >= 0) & (labels < k)).all():
-            return None
-        return Predictions(ids, labels, log_scores.astype("float64"))
+        return predictions.read(self.results, self.row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +85,14 @@ class Reading:
     def hits(self) -> Bools | None:
         """(N,): which test items the line classifies correctly; None where that was not kept."""
         kept = self.cell.predictions()
-        return None if kept is None else self.hits_in(kept)
-
-    def hits_in(self, kept: Predictions) -> Bools:
-        """(N,): the same, of predictions that were read before."""
-        hits: Bools = kept.read_out(self.cell.row, self.correction).argmax(axis=1) == kept.labels
-        return hits
+        return None if kept is None else kept.hits(self.cell.row, self.correction)
 
     def left_out(self, metric: str, bounds: tuple[int, int]) -> float | None:
         """The standard error of a metric over test items; None where predictions were not kept or do not give it."""
         kept, split = self.cell.predictions(), self.cell.split
         if kept is None or split is None:
             return None
-        scores = kept.read_out(self.cell.row, self.correction)
+        scores = kept.readouts(self.cell.row)[self.correction]
         return left_out(scores, kept.labels, metric, self.value(metric), split=split, bounds=bounds)
 
 
@@ -173,37 +161,14 @@ def lines_of(rows: Sequence[Row], root: Path) -> dict[Labels, dict[int, Reading]
     lines = {}
     for axes in sorted(cells, key=lambda axes: (axes[:3], axes[3] != "none", axes[3:])):  # as in the table
         members = {
-            row["axes"]["repetition"]: Measurement(row, root / "predictions" / f"{row['id']}.npz")
+            row["axes"]["repetition"]: Measurement(row, root)
             for row in sorted(cells[axes], key=lambda row: row["axes"]["repetition"])
         }
-        for correction in _shown(cells[axes]):
+        for correction in corrections_of(cells[axes]):
             lines[(*axes, correction)] = {r: Reading(cell, correction) for r, cell in members.items()}
     return lines
 
 
-def _shown(members: Sequence[Row]) -> list[str]:
-    done = [row for row in members if row["status"] == "done"]
-    own = {name for row in done for name in row["scores"] if name not in row.get("repeats", {})}
-    return [name for name in CORRECTIONS if name in own | {"none"}]
-
-
-def digest_of(path: Path) -> str | None:
-    """32 hexadecimal digits of the test items' ids and labels, in their order; None when they cannot be read."""
-    found = _arrays(path, ("ids", "labels"))
-    if found is None or not all(map(_integers, found)):
-        return None
-    return hashlib.sha256(b"".join(array.astype("<i8").tobytes() for array in found)).hexdigest()[:32]
-
-
-def _integers(array: Any) -> bool:
-    return array.ndim == 1 and array.dtype.kind in "iu"
-
-
-def _arrays(path: Path, names: Sequence[str]) -> list[Any] | None:
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return [file[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
+def digest_of(kept: Predictions) -> str:
+    """32 hexadecimal digits of the test items' ids and labels, in their order."""
+    return hashlib.sha256(b"".join(array.astype("<i8").tobytes() for array in (kept.ids, kept.labels))).hexdigest()[:32]

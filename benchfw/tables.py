@@ -213,7 +213,7 @@ def _lines(
     """The lines of the table in their order, the values of every line that has some, and the reference of the gains."""
     found = {(*axes, name): _values(members, name) for axes, members in cells.items() for name in CORRECTIONS}
     values = {line: numbers for line, numbers in found.items() if numbers}
-    lines = sorted(((*axes, name) for axes in cells for name in _shown(cells[axes])), key=_order)
+    lines = sorted(((*axes, name) for axes in cells for name in corrections_of(cells[axes])), key=_order)
     return lines, values, _reference({line[3:] for line in values}, classifier, versus)
 
 
@@ -233,7 +233,7 @@ def _number(value: float | None) -> float:
     return nan if value is None else float(value)
 
 
-def _shown(members: Iterable[Row]) -> list[str]:
+def corrections_of(members: Iterable[Row]) -> list[str]:
     """The corrections that have a line: those that some repetition has and does not repeat, and always `none`."""
     own = {name for row in members for name in _scores(row) if name not in row.get("repeats", {})}
     return [name for name in CORRECTIONS if name in own | {"none"}]
