@@ -181,6 +181,8 @@ def print_tests(frame: pd.DataFrame, metric: str, there: Console) -> None:
             made.add_row(*map(plain, evidence.cells(record, metric)))
         there.print(made)
     there.print(plain(evidence.footnote(metric) if len(frame) else "nothing was compared", style=DIM))
+    if len(frame) and frame["n"].max() < 2:
+        there.print(plain(evidence.ONE_REPETITION))
 
 
 def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from benchfw.metrics import Metric
 
 HEADS = ("kind", "augmenter", "classifier", "correction", "n", "difference", "BCa", "p", "Holm p", "sign flips p")
+ONE_REPETITION = (
+    "One repetition has no interval. `benchfw report` compares its predictions item by item, with McNemar's test and a "
+    "bootstrap; that speaks of other test samples, not of training again."
+)
 SIZES = ("effect g", "detectable", "needed n")
 
 
