@@ -1,6 +1,7 @@
 """Runs to report on: one that a process made, and others whose files say something else; and what a report holds."""
 
 import json
+import re
 import shutil
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -117,6 +118,15 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def figures(self):
+        """The title and the description of each figure that is read out, as its label names them."""
+        found = {}
+        for name in (a["aria-labelledby"] for a in self.all("svg") if a.get("role") == "img"):
+            texts = [re.search(rf'id="{id_}">([^<]*)<', self.source) for id_ in name.split()]
+            found[name] = tuple(text[1] if text else "" for text in texts)
+        return list(found.values())
 
     @property
     def words(self):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchfw.metrics import RECALL, metric_named
-from benchfw.report.verdicts import size
+from benchfw.report.verdicts import NO_AUGMENTATION, size
 from benchfw.summary import UNCLEAR, shown, verdict
-from benchfw.tables import KEY, difference
+from benchfw.tables import AXES, KEY, difference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,22 +38,27 @@ class ClassHead:
 
 @dataclass(frozen=True)
 class Recall:
-    """A recall in points, its shade from 0 to 10, and its difference from `none`: `+4.4`, the mark, all in words."""
+    """A recall in points, its shade from 0 to 10, and its difference from `none`: `+4.4`, the mark, all in words.
+
+    hole: `n = 3` or `3 pairs` where that is not what the line has.
+    """
 
     text: str
     shade: int
     lift: str
     mark: str
     title: str
+    hole: str = ""
 
 
 @dataclass(frozen=True)
 class RecallLine:
-    """A line of recalls. n: repetitions; pairs: those shared with `none`, where there is a difference."""
+    """A line of recalls. n: repetitions, of as many planned; pairs: those shared with `none`, if any."""
 
     augmenter: str
     correction: str
     n: int
+    planned: int
     pairs: int
     recalls: list[Recall]
 
@@ -78,7 +83,7 @@ def recall_tables(run: Run, frame: pd.DataFrame) -> list[RecallTable]:
         for classifier in run.classifiers:
             own = [record for record in records if _is_shown(record, block, classifier)]
             if own:
-                made.append(_table(block, classifier, own, done))
+                made.append(_table(block, classifier, own, done, planned=run.planned))
     return made
 
 
@@ -87,7 +92,14 @@ def _is_shown(record: Record, block: Block, classifier: str) -> bool:
     return here and (record["correction"] == "none" or record["augmenter"] == "none")
 
 
-def _table(block: Block, classifier: str, records: Sequence[Record], rows: Sequence[Row]) -> RecallTable:
+def _table(
+    block: Block,
+    classifier: str,
+    records: Sequence[Record],
+    rows: Sequence[Row],
+    *,
+    planned: Mapping[tuple[str, ...], int],
+) -> RecallTable:
     names, counts = rows[0]["class_names"], _counts(rows)
     fixed = all(len(set(found)) == 1 for found in counts.T.tolist())
     order = np.argsort(counts.mean(axis=0), kind="stable").tolist()
@@ -97,14 +109,15 @@ def _table(block: Block, classifier: str, records: Sequence[Record], rows: Seque
     heads = [ClassHead(name.removesuffix("_recall")) for name in means]
     heads += [_head(names[c], counts[:, c], counts.mean(axis=1)) for c in kept]
     metrics = [*means, *(f"{RECALL}{names[c]}" for c in kept)]
-    lines = [_line(record, metrics) for record in records[:MOST_LINES]]
+    lines = [_line(record, metrics, planned) for record in records[:MOST_LINES]]
     return RecallTable(block, classifier, heads, lines, _left_out(len(names) - len(kept), len(records) - len(lines)))
 
 
-def _line(record: Record, metrics: Sequence[str]) -> RecallLine:
+def _line(record: Record, metrics: Sequence[str], planned: Mapping[tuple[str, ...], int]) -> RecallLine:
+    n, of = int(record["n"]), planned[tuple(str(record[axis]) for axis in AXES)]
     pairs = max((int(record[f"{metric}_lift_n"]) for metric in metrics), default=0)
-    recalls = [_recall(record, metric) for metric in metrics]
-    return RecallLine(str(record["augmenter"]), str(record["correction"]), int(record["n"]), pairs, recalls)
+    recalls = [_recall(record, metric, pairs) for metric in metrics]
+    return RecallLine(str(record["augmenter"]), str(record["correction"]), n, of, pairs, recalls)
 
 
 def _means(records: Sequence[Record]) -> list[str]:
@@ -137,22 +150,26 @@ def _head(name: str, counts: np.ndarray[Any, Any], mean: np.ndarray[Any, Any]) -
     return ClassHead(name, f"{low}" if low == high else f"{low} to {high}", minority)
 
 
-def _recall(record: Record, name: str) -> Recall:
+def _recall(record: Record, name: str, pairs: int) -> Recall:
+    """pairs: those of most of the line's recalls."""
     metric = metric_named(name)
     value = record.get(f"{name}_mean")
     if value is None or isnan(value):
         return Recall("", 0, "", ".", "no test samples, or none known")
     lift = difference(record, name, "lift")
     points = shown(value, metric)
-    title = f"recall {points:.1f}, n = {int(record[f'{name}_n'])}"
+    n = int(record[f"{name}_n"])
+    title, hole = f"recall {points:.1f}, n = {n}", f"n = {n}" if n != record["n"] else ""
     if not lift.n:
-        return Recall(f"{points:.1f}", shade(value), "", ".", title)
+        return Recall(f"{points:.1f}", shade(value), "", ".", title, hole)
+    if not hole and lift.n != pairs:
+        hole = f"{lift.n} pair{'s' * (lift.n != 1)}"
     mark = {"better": "b", "worse": "w"}.get(verdict(lift, name), ".")
     told = f"{'' if lift.marked else f'{UNCLEAR} '}{size(lift, metric)}"
     p = "" if isnan(lift.holm) else f", Holm p {lift.holm:.3f}"
-    return Recall(
-        f"{points:.1f}", shade(value), f"{shown(lift.mean, metric):+.1f}", mark, f"{title}; from none: {told}{p}"
-    )
+    told = f"{told}, n = {lift.n}"
+    change = f"{'' if lift.marked else UNCLEAR}{shown(lift.mean, metric):+.1f}"
+    return Recall(f"{points:.1f}", shade(value), change, mark, f"{title}; from {NO_AUGMENTATION}: {told}{p}", hole)
 
 
 def shade(share: float) -> int:

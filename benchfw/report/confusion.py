@@ -21,11 +21,20 @@ class Confusion:
     """Whom a line takes for whom. counts: (K, K), rows are the true classes. n: repetitions that are summed."""
 
     place: int
-    block: Block
-    name: str
+    line: Line
     n: int
     class_names: list[str]
     counts: list[list[int]]
+
+    @property
+    def block(self) -> Block:
+        """Data set, imbalance and extractor."""
+        return self.line[0], self.line[1], self.line[2]
+
+    @property
+    def name(self) -> str:
+        """The rest of the line: `smote + head + none`."""
+        return " + ".join(self.line[3:])
 
     def shade(self, row: int, column: int) -> int:
         """0 to 10: the share of a true class that is taken for a class."""
@@ -73,19 +82,16 @@ def confusions(found: Mapping[Line, Outcomes], best: Iterable[Line]) -> Confusio
             left += 1
             continue
         numbers += outcome.confusion.size
-        name = " + ".join(line[3:])
-        block = (line[0], line[1], line[2])
-        made.append(Confusion(len(made), block, name, outcome.n, outcome.class_names, outcome.confusion.tolist()))
+        made.append(Confusion(len(made), line, outcome.n, outcome.class_names, outcome.confusion.tolist()))
     note = f"{left} matrices are left out, for size; predictions/ID.npz holds the scores behind them." if left else ""
     return Confusions(made, _first(made, best), note)
 
 
 def _first(made: Sequence[Confusion], best: Iterable[Line]) -> list[Confusion]:
     """The first of the best lines that has a matrix, behind that of `none` with the same classifier."""
-    by_line = {(one.block, one.name): one for one in made}
+    by_line = {one.line: one for one in made}
     for line in best:
-        chosen = by_line.get(((line[0], line[1], line[2]), " + ".join(line[3:])))
-        plain = by_line.get(((line[0], line[1], line[2]), " + ".join(("none", *line[4:]))))
+        chosen, plain = by_line.get(line), by_line.get((*line[:3], "none", *line[4:]))
         if chosen is not None:
             return [one for one in (plain, chosen) if one is not None]
     return list(made[:2])

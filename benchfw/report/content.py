@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchfw import summary, tables
-from benchfw.evidence import footnote as tests_footnote
+from benchfw import tables
+from benchfw.errors import UsageError, did_you_mean
 from benchfw.metrics import metric_named
 from benchfw.report.answers import Answer, Score, answers, overview, scores
 from benchfw.report.classes import RecallTable, recall_tables
@@ -24,9 +25,12 @@ from benchfw.report.ranks import Ranks, ranks
 from benchfw.report.reliability import Reliability, reliability
 from benchfw.report.scatter import Scatter, scatters
 from benchfw.report.troubles import Trouble, troubles, warnings
+from benchfw.report.verdicts import title
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from benchfw.metrics import Metric
     from benchfw.report.outcomes import Line
@@ -59,7 +63,6 @@ class Content:
     scores: list[Score]
     answers: list[Answer]
     lines: Grid
-    footnote: str
     forests: list[Forest]
     recalls: list[RecallTable]
     confusions: Confusions
@@ -70,20 +73,25 @@ class Content:
     costs: Grid
     scatters: list[Scatter]
     tests: Grid
-    tests_footnote: str
     ranks: list[Ranks]
     reliabilities: list[Reliability]
     unpredicted: int
     losses: list[Curves]
     troubles: list[Trouble]
+    skips: list[Trouble]
     warnings: list[Trouble]
     sources: list[Source]
     unpictured: int
 
     @property
-    def holes(self) -> int:
-        """How many planned cells gave no numbers."""
-        return len(self.run.rows) - len(self.run.done)
+    def title(self) -> str:
+        """The metric in words."""
+        return title(self.metric)
+
+    @property
+    def hole_statuses(self) -> list[tuple[str, int]]:
+        """Why numbers are missing, and of how many cells: `failed`, 2."""
+        return sorted(Counter(row["status"] for row in self.run.holes).items())
 
     @property
     def settings(self) -> list[Answer]:
@@ -108,7 +116,7 @@ class Content:
     @property
     def items_in(self) -> str:
         """The metric in which single samples are compared, in words."""
-        return metric_named(compared_in(self.metric.name)).title
+        return title(metric_named(compared_in(self.metric.name)))
 
 
 def gather(run: Run, metric: str, *, images: bool | None) -> Content:
@@ -116,13 +124,15 @@ def gather(run: Run, metric: str, *, images: bool | None) -> Content:
 
     metric: that of answer, plots and tests; a reader may choose others in the tables. images: as in `write_report`.
     """
+    metric_named(metric)
     frame = tables.table(run.rows, classifiers=run.classifiers)
+    _refuse_unknown(frame, metric)
     costs = tables.costs(run.rows)
     metrics = metrics_of(run, frame, metric)
     narrow = columns_of(frame, metric)
     found = answers(run, narrow, metric)
     counted = scores(found)
-    lines = line_grid(run, frame, costs, metrics)  # first: it refuses an unknown metric
+    lines = line_grid(run, frame, costs, metrics)
     look, order = styles(run.augmenters), _orders(run, found)
     blocks = [block for block in run.blocks if any(row["status"] == "done" for row in run.blocks[block])]
     pictured = blocks[:PICTURED]
@@ -132,11 +142,10 @@ def gather(run: Run, metric: str, *, images: bool | None) -> Content:
         metric=metric_named(metric),
         metrics=metrics,
         styles=look,
-        overview=overview(found, counted, metric),
+        overview=overview(found, metric),
         scores=counted,
         answers=found,
         lines=lines,
-        footnote=summary.footnote(frame, metric),
         forests=forests(run, narrow, metric),
         recalls=recall_tables(run, frame),
         confusions=confusions(outcome, _best(found)),
@@ -147,16 +156,22 @@ def gather(run: Run, metric: str, *, images: bool | None) -> Content:
         costs=cost_grid(costs),
         scatters=scatters(run, narrow, costs, metric, look, blocks=pictured),
         tests=test_grid(run, metrics),
-        tests_footnote=tests_footnote(metric),
-        ranks=ranks(narrow, metric),
-        reliabilities=_reliabilities(run, outcome, pictured, order, look),
+        ranks=ranks(run, narrow, metric),
+        reliabilities=_reliabilities(run, outcome, frame, pictured, order, look),
         unpredicted=unpredicted,
         losses=_some(losses(run, b, look, name=f"losses-{i}") for i, b in enumerate(pictured)),
-        troubles=troubles(run),
+        troubles=troubles(run, run.holes),
+        skips=troubles(run, run.skipped),
         warnings=warnings(run),
         sources=_sources(run),
         unpictured=len(blocks) - len(pictured),
     )
+
+
+def _refuse_unknown(frame: pd.DataFrame, metric: str) -> None:
+    known = [column.removesuffix("_mean") for column in frame.columns if column.endswith("_mean")]
+    if known and metric not in known:
+        raise UsageError(f"the table has no metric {metric!r}{did_you_mean(metric, known)}")
 
 
 def _some(found: Any) -> list[Any]:
@@ -181,19 +196,21 @@ def _orders(run: Run, found: Sequence[Answer]) -> dict[Block, list[str]]:
 def _best(found: Sequence[Answer]) -> list[Line]:
     """The uncorrected lines of each answer that have a lift, the best first, the reference last."""
     ranked = [(answer, one) for answer in found for one in answer.verdicts if one.none.lift.n]
-    ranked.sort(key=lambda pair: pair[1].augmenter == "random")
+    ranked.sort(key=lambda pair: pair[1].reference)
     return [(*answer.block, one.augmenter, answer.classifier, "none") for answer, one in ranked]
 
 
 def _reliabilities(
     run: Run,
     outcome: dict[Line, Outcomes],
+    frame: pd.DataFrame,
     blocks: Sequence[Block],
     order: dict[Block, list[str]],
     look: dict[str, Style],
 ) -> list[Reliability]:
+    records = {tuple(str(r[axis]) for axis in tables.KEY): r for r in columns_of(frame, "ece").to_dict("records")}
     return _some(
-        reliability(outcome, block, classifier, order[block], look, name=f"sure-{i}-{j}")
+        reliability(run, outcome, records, (block, classifier), order[block], look, name=f"sure-{i}-{j}")
         for i, block in enumerate(blocks)
         for j, classifier in enumerate(run.classifiers)
     )

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     Series = list[tuple[float, float]]  # (step, value)
 
-MOST_PANELS = 8
-FLAT = 0.2  # the height of an axis, at least: a number that hardly moves is no drama
+MOST_PANELS = 24
+FLAT = 0.2  # the height of an axis, at least, as a share of its values: a number that hardly moves is no drama
 MOST_HEALTHS = 6  # augmenters of all blocks together
 WIDTH, HEIGHT, EACH_ROW = 196, 126, 4
 
@@ -59,22 +59,20 @@ def losses(run: Run, block: Block, styles: Mapping[str, Style], *, name: str) ->
             panels[classifier] = [(_mean(found), styles[label].value) for label, found in by_augmenter.items()]
     if not panels:
         return None
-    kept = dict(list(panels.items())[:MOST_PANELS])
+    kept, left = dict(list(panels.items())[:MOST_PANELS]), list(panels)[MOST_PANELS:]
     svg = _figure(
         name,
         [partial(_loss, title=title, lines=lines) for title, lines in kept.items()],
         title="Training losses",
         description=f"Loss by step of {', '.join(kept)}.",
     )
-    return Curves(
-        block, "", svg, f"{len(panels) - len(kept)} classifiers are left out." if len(panels) > len(kept) else ""
-    )
+    return Curves(block, "", svg, _left_out(left))
 
 
 def healths(
     run: Run, block: Block, order: Sequence[str], styles: Mapping[str, Style], *, most: int, name: str
 ) -> list[Curves]:
-    """For each augmenter that logged more than a loss: every number by step, a line for each repetition.
+    """For each augmenter that logged something: every number by step, a line for each repetition, losses first.
 
     order: the augmenters of the block, those first that are to be seen first; most: how many are drawn.
     """
@@ -85,17 +83,23 @@ def healths(
     kept, left = list(alike)[:most], list(alike)[most:]
     made = []
     for place, label in enumerate(kept):
-        panels = dict(list(_panels(found[label]).items())[:MOST_PANELS])
+        every = list(_panels(found[label]).items())
+        panels = dict(every[:MOST_PANELS])
         svg = _figure(
             f"{name}-{place}",
             [partial(_health, title=t, parts=parts, colour=styles[label].value) for t, parts in panels.items()],
             title=f"Health of {label}",
             description=f"By step: {', '.join(panels)}.",
         )
-        told = [f"The same fit serves {', '.join(alike[label])}." if alike[label] else ""]
-        told += [f"Left out: {', '.join(left)}; see records in cells/ID.json." if left and place == most - 1 else ""]
+        told = [_left_out([title for title, _ in every[MOST_PANELS:]])]
+        told += [f"The same fit serves {', '.join(alike[label])}." if alike[label] else ""]
+        told += [_left_out(left) if place == most - 1 else ""]
         made.append(Curves(block, label, svg, " ".join(filter(None, told))))
     return made
+
+
+def _left_out(names: Sequence[str]) -> str:
+    return f"Left out: {', '.join(names)}; see records in cells/ID.json." if names else ""
 
 
 def _alike(found: Mapping[str, object]) -> dict[str, list[str]]:
@@ -128,11 +132,14 @@ def _mean(series: Iterable[Series]) -> Series:
 
 
 def _logged(rows: Iterable[Row]) -> dict[str, dict[int, Series]]:
-    """Everything but the loss that one augmenter's cells logged: key -> repetition -> series."""
+    """Everything that one augmenter's cells logged of it: key -> repetition -> series.
+
+    A joint trainer works in the classifier's stage, whose `loss` is drawn with the classifiers'.
+    """
     found: dict[str, dict[int, Series]] = defaultdict(dict)
     for row in rows:
-        for stage in ("augmenter", "classifier"):  # a joint trainer works in the classifier's stage
-            keys = {key for record in row.get("records", {}).get(stage, ()) for key in record} - {"step", "loss"}
+        for stage, drawn_elsewhere in (("augmenter", {"step"}), ("classifier", {"step", "loss"})):
+            keys = {key for record in row.get("records", {}).get(stage, ()) for key in record} - drawn_elsewhere
             for key in sorted(keys):
                 if series := _series(row, stage, key):
                     found[key].setdefault(row["axes"]["repetition"], series)
@@ -149,7 +156,8 @@ def _panels(logged: Mapping[str, dict[int, Series]]) -> dict[str, dict[str, list
     moving = {
         name: parts for name, parts in made.items() if any(len(one) > 1 for some in parts.values() for one in some)
     }
-    return dict(sorted((moving or made).items(), key=lambda item: len(item[1]) == 1))  # stable: those by class first
+    order = sorted((moving or made).items(), key=lambda item: ("loss" not in item[0], len(item[1]) == 1))
+    return dict(order)  # losses first, then those by class; stable
 
 
 # ---- drawing ----
@@ -191,8 +199,9 @@ def _health(axes: Axes, title: str, parts: Mapping[str, Sequence[Series]], colou
     for series in parts.get("median", [one for lines in parts.values() for one in lines]):
         axes.plot(*zip(*series, strict=True), color=colour, lw=1.1, marker="o" if len(series) == 1 else None, ms=3)
     bottom, top = axes.get_ylim()
-    if top - bottom < FLAT:
-        axes.set_ylim((bottom + top - FLAT) / 2, (bottom + top + FLAT) / 2)
+    least = FLAT * max(abs(bottom), abs(top))
+    if top - bottom < least:
+        axes.set_ylim((bottom + top - least) / 2, (bottom + top + least) / 2)
 
 
 def _dress(axes: Axes, title: str) -> None:

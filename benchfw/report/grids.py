@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchfw import evidence, summary, tables
 from benchfw.metrics import metric_named
+from benchfw.report.verdicts import title
 from benchfw.statistics import BCA_FROM, Lift
 from benchfw.tables import AXES, KEY
 
@@ -39,12 +40,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Variant:
-    """What a metric puts into the columns that depend on it. marks: a letter for each of the cells of a row."""
+    """What a metric puts into the columns that depend on it. marks: a letter for each of the cells of a row.
+
+    footnote: what the columns mean in this metric.
+    """
 
     title: str
     heads: tuple[str, ...]
     rows: list[tuple[str, ...]]
     marks: list[str]
+    footnote: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,18 +86,19 @@ def line_grid(run: Run, frame: pd.DataFrame, costs: pd.DataFrame, metrics: Seque
     lines = summaries[metrics[0]]
     axes = [tuple(str(record[axis]) for axis in KEY) for record in frame[list(KEY)].to_dict("records")]
     kept = _varying(axes)
-    planned = _planned(run)
     texts = [summary.cells(line) for line in lines]
     fixed = [tuple(line[place] for place in kept) for line in axes]
-    counts = [_count(line.n, planned[key[:-1]]) for line, key in zip(lines, axes, strict=True)]
-    variants = {metric: _line_variant(found, metric) for metric, found in summaries.items()}
+    counts = [_count(line.n, run.planned[key[:-1]]) for line, key in zip(lines, axes, strict=True)]
+    variants = {
+        metric: _line_variant(found, metric, summary.footnote(frame, metric)) for metric, found in summaries.items()
+    }
     own = variants[metrics[0]]
     told = any(line.status != "done" for line in lines)
     ends = [(*t[7:9], t[9].partition(":")[0])[: 2 + told] for t in texts]  # reasons stand where all troubles do
     rows = [(*f, c, *v, *e) for f, c, v, e in zip(fixed, counts, own.rows, ends, strict=True)]
     holes = [_hole(line.status) for line in lines]
     marks = [
-        "." * len(f) + (h if "of" in c else ".") + m + ".." + h * told
+        "." * len(f) + _count_mark(c, h) + m + ".." + h * told
         for f, c, m, h in zip(fixed, counts, own.marks, holes, strict=True)
     ]
     columns = (
@@ -191,9 +197,10 @@ def columns_of(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
 _LIFT = ("", "_low", "_high", "_p", "_holm", "_n")
 
 
-def _line_variant(lines: Sequence[summary.SummaryLine], metric: str) -> Variant:
-    title = summary.headings(metric)[4]
-    heads = (title, "lift", "Holm p", "gain", "Holm p")
+def _line_variant(lines: Sequence[summary.SummaryLine], metric: str, footnote: str) -> Variant:
+    asked = metric_named(metric)
+    head = f"{title(asked)} (lower is better)" if asked.direction == "lower" else title(asked)
+    heads = (head, "lift", "Holm p", "gain", "Holm p")
     rows: list[tuple[str, ...]] = []
     marks = []
     for line in lines:
@@ -201,7 +208,7 @@ def _line_variant(lines: Sequence[summary.SummaryLine], metric: str) -> Variant:
         rows.append((texts[4], texts[5], evidence.chance(line.lift.holm), texts[6], evidence.chance(line.gain.holm)))
         lift, gain = (MARKS[summary.verdict(one, metric)] for one in (line.lift, line.gain))
         marks.append(f".{lift}.{gain}.")
-    return Variant(metric_named(metric).title, heads, rows, marks)
+    return Variant(title(asked), heads, rows, marks, footnote)
 
 
 def _test_variant(
@@ -213,7 +220,7 @@ def _test_variant(
         rows.append(tuple(evidence.cells(record, metric)[4:]) if record else ("",) * len(heads))
         mark = MARKS[summary.verdict(_lift(record), metric)] if record else "."
         marks.append(f".{mark}{'.' * (len(heads) - 2)}")
-    return Variant(metric_named(metric).title, tuple(heads), rows, marks)
+    return Variant(title(metric_named(metric)), tuple(heads), rows, marks, evidence.footnote(metric))
 
 
 def _lift(record: Record) -> Lift:
@@ -224,20 +231,17 @@ def _named(record: Record) -> tuple[str, ...]:
     return (*(str(record[axis]) for axis in KEY), str(record["kind"]))
 
 
-def _planned(run: Run) -> dict[tuple[str, ...], int]:
-    """How many repetitions were planned for each line, whatever its correction."""
-    planned: dict[tuple[str, ...], int] = {}
-    for row in run.rows:
-        axes = tuple(row["axes"][axis] for axis in AXES)
-        planned[axes] = planned.get(axes, 0) + 1
-    return planned
-
-
 def _hole(status: str) -> str:
     """The letter for a status: what was left out on purpose is no hole."""
     if status == "done":
         return "."
     return SKIPPED if status.startswith("skipped") else HOLE
+
+
+def _count_mark(count: str, status: str) -> str:
+    if " of " not in count:
+        return "."
+    return SKIPPED if status == SKIPPED else HOLE
 
 
 def _count(n: int, planned: int) -> str:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchfw.metrics import ECE_BINS, readouts
+from benchfw.metrics import ECE_BINS, calibration_bins
 from benchfw.tables import AXES
 
 if TYPE_CHECKING:
-    from benchfw.report.reading import Row, Run
+    from benchfw.report.reading import Run
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
     Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -41,20 +41,14 @@ class Outcomes:
     def add(self, log_p: Floats, labels: Ints) -> None:
         """Count one repetition in. log_p: (N, K) log-probabilities. labels: (N,)."""
         predicted, sure = log_p.argmax(axis=1), np.exp(log_p.max(axis=1))
-        right = predicted == labels
-        place = np.clip(np.ceil(sure * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-        self.count += np.bincount(place, minlength=ECE_BINS)
-        self.confidence += np.bincount(place, weights=sure, minlength=ECE_BINS)
-        self.correct += np.bincount(place, weights=right, minlength=ECE_BINS)
+        count, confidence, correct = calibration_bins(sure, predicted == labels)
+        self.count += count
+        self.confidence += confidence
+        self.correct += correct
         self.n += 1
         if self.confusion is not None:
             k = len(self.confusion)
             self.confusion += np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
-
-    @property
-    def ece(self) -> float:
-        """The calibration error of all repetitions together."""
-        return float(np.abs(self.correct - self.confidence).sum() / max(self.count.sum(), 1))
 
 
 def outcomes(run: Run) -> tuple[dict[Line, Outcomes], int]:
@@ -66,23 +60,14 @@ def outcomes(run: Run) -> tuple[dict[Line, Outcomes], int]:
         if kept is None or "prior" not in row:
             missing += 1
             continue
-        for correction, log_p in _readouts(row, kept["log_scores"]).items():
+        for correction, log_p in kept.readouts(row).items():
+            if correction in row.get("repeats", {}):
+                continue
             line = (*(row["axes"][axis] for axis in AXES), correction)
             if line not in found:
                 k = len(row["class_names"])
                 matrix = np.zeros((k, k), dtype=np.int64) if k <= MOST_CLASSES else None
                 found[line] = Outcomes(row["class_names"], matrix)
             if found[line].class_names == row["class_names"]:
-                found[line].add(log_p, kept["labels"])
+                found[line].add(log_p, kept.labels)
     return found, missing
-
-
-def _readouts(row: Row, log_scores: Floats) -> dict[str, Floats]:
-    """The log-probabilities of each correction that is not another's repetition."""
-    made = readouts(
-        log_scores.astype(np.float64),
-        prior=np.asarray(row["prior"]),
-        natural_prior=np.asarray(row["natural_prior"]),
-        corrected="la-natural" not in row["scores"],
-    )
-    return {name: readout.log_scores for name, readout in made.items() if name not in row.get("repeats", {})}

@@ -91,7 +91,12 @@ def _numbers(content: Content) -> dict[str, Any]:
 
 def _variants(grid: Grid) -> dict[str, Any]:
     made = {
-        name: {"heads": variant.heads, "rows": variant.rows, "marks": variant.marks}
+        name: {
+            "heads": variant.heads,
+            "rows": variant.rows,
+            "marks": variant.marks,
+            "footnote": variant.footnote,
+        }
         for name, variant in grid.variants.items()
     }
     return {"first": grid.first, "metrics": made}

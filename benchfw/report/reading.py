@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchfw import predictions
 from benchfw.errors import StoreError
 from benchfw.store import RunDirectory, read_json
 from benchfw.tables import AXES
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchfw.experiment import Experiment
+    from benchfw.predictions import Predictions
 
     Row = Mapping[str, Any]
     Block = tuple[str, str, str]  # dataset, imbalance, extractor
@@ -81,15 +83,26 @@ class Run:
         labels = {row["axes"]["augmenter"] for row in self.rows}
         return sorted(labels, key=lambda label: (label != "none", label != "random", label))
 
-    def predictions(self, row: Row) -> Arrays | None:
-        """ids, labels and log_scores of a done cell, or None where they cannot be read or do not fit its classes."""
-        found = self._arrays("predictions", row, ("ids", "labels", "log_scores"))
-        if found is None:
-            return None
-        labels, scores = found["labels"], found["log_scores"]
-        fits = scores.ndim == 2 and scores.shape == (len(labels), len(row["class_names"])) and len(labels) > 0
-        known = fits and labels.min() >= 0 and labels.max() < scores.shape[1]
-        return found if known and np.isfinite(scores).all() else None
+    @cached_property
+    def skipped(self) -> list[dict[str, Any]]:
+        """The rows of lines of which every repetition was skipped: left out on purpose, so nothing is missing there."""
+        kept = {line_of(row) for row in self.rows if row["status"] != "skipped"}
+        return [row for row in self.rows if row["status"] == "skipped" and line_of(row) not in kept]
+
+    @cached_property
+    def holes(self) -> list[dict[str, Any]]:
+        """The rows that should have numbers and have none."""
+        left = {id(row) for row in self.skipped}
+        return [row for row in self.rows if row["status"] != "done" and id(row) not in left]
+
+    @cached_property
+    def planned(self) -> dict[tuple[str, ...], int]:
+        """How many repetitions were planned of each line, whatever its correction."""
+        return dict(Counter(line_of(row) for row in self.rows))
+
+    def predictions(self, row: Row) -> Predictions | None:
+        """What a done cell predicted, or None where it cannot be read or does not fit its classes."""
+        return predictions.read(self.root, row)
 
     def views(self, row: Row) -> Arrays:
         """The arrays that a cell of the first repetition kept to look at; empty where there are none."""
@@ -133,6 +146,11 @@ def block_of(row: Row) -> Block:
     """Data set, imbalance and extractor of a row."""
     axes = row["axes"]
     return axes["dataset"], axes["imbalance"], axes["extractor"]
+
+
+def line_of(row: Row) -> tuple[str, ...]:
+    """A row's label for each of the axes."""
+    return tuple(row["axes"][axis] for axis in AXES)
 
 
 def group_of(row: Row) -> Group:

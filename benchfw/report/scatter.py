@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchfw.metrics import metric_named
 from benchfw.report.drawing import INK, RULE, brief, drawn
-from benchfw.report.verdicts import lift_of
+from benchfw.report.verdicts import lift_of, title
 from benchfw.summary import shown
 from benchfw.tables import AXES, KEY
 
@@ -115,7 +115,7 @@ def _draw(figure: Figure, points: Sequence[Point], metric: Metric, styles: Mappi
         axes.plot([x], [lift], marker=style.marker, ms=6, color=style.value, mec="none", ls="none")
     axes.set_ylim(*_limits(points))
     axes.set_xlabel("seconds to augment and classify, mean of a repetition")
-    axes.set_ylabel(f"lift of {metric.title}{', points' * metric.points}")
+    axes.set_ylabel(f"lift of {title(metric)}{', points' * metric.points}")
     _labels(axes, points, seconds, styles)
 
 

@@ -67,6 +67,8 @@
       const { first, metrics } = numbers.grids[grid.dataset.grid];
       if (!metrics[metric]) return;
       const variant = metrics[metric];
+      const footnote = document.querySelector(`[data-footnote="${grid.dataset.grid}"]`);
+      if (footnote) footnote.textContent = variant.footnote;
       variant.heads.forEach((text, i) => { heads[first + i].querySelector("button").textContent = text; });
       rows.forEach((row, place) => {
         variant.rows[place].forEach((text, i) => {
@@ -113,18 +115,24 @@
     return made;
   };
 
+  const head = (text, scope) => {
+    const made = cell("th", text);
+    made.scope = scope;
+    return made;
+  };
+
   const matrix = (figure, place, name) => {
     const [key, n, counts] = numbers.confusions.lines[place];
     const classes = numbers.confusions.classes[key];
     const table = document.createElement("table");
     table.createCaption().textContent = `${name}, n = ${n}`;
     const top = table.createTHead().insertRow();
-    top.append(cell("td", ""), ...classes.map((text) => cell("th", text)));
+    top.append(cell("td", ""), ...classes.map((text) => head(text, "col")));
     const body = table.createTBody();
     classes.forEach((text, r) => {
       const row = counts.slice(r * classes.length, (r + 1) * classes.length);
       const of = row.reduce((sum, count) => sum + count, 0);
-      body.insertRow().append(cell("th", text), ...row.map((count, c) => {
+      body.insertRow().append(head(text, "row"), ...row.map((count, c) => {
         const share = of ? count / of : 0;
         const title = `${count} of ${of} of ${text} taken for ${classes[c]}`;
         return cell("td", count ? `${Math.round(100 * share)}` : "", `q${Math.round(10 * share)}`, title);

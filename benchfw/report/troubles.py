@@ -34,16 +34,15 @@ class Trouble:
         return self.count - len(self.cells)
 
 
-def troubles(run: Run) -> list[Trouble]:
-    """Every reason why cells have no numbers: failures first, then what has not run, then skips."""
+def troubles(run: Run, rows: Iterable[Row]) -> list[Trouble]:
+    """Every reason why some cells have no numbers: failures first, then what has not run, then skips."""
     found: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in run.rows:
-        if row["status"] != "done":
-            reason = str(row.get("reason") or INTERRUPTED)
-            found[row["status"], reason].append(row)
+    for row in rows:
+        reason = str(row.get("reason") or INTERRUPTED)
+        found[row["status"], reason].append(row)
     made = [
-        Trouble(status, reason, len(rows), _cells(run, rows), next(filter(None, map(run.traceback, rows)), ""))
-        for (status, reason), rows in found.items()
+        Trouble(status, reason, len(some), _cells(run, some), next(filter(None, map(run.traceback, some)), ""))
+        for (status, reason), some in found.items()
     ]
     return sorted(made, key=lambda one: (_gravity(one.status), -one.count, one.reason))
 
