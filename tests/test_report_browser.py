@@ -178,6 +178,16 @@ def test_fidelity_shows_the_means_first_and_classes_when_asked(usual, opened):
     assert "5" in column(page, "fidelity", "class")
 
 
+def test_the_footnotes_follow_the_metric(usual, opened):
+    page = opened(usual)
+    lines, tests = page.locator("[data-footnote=lines]"), page.locator("[data-footnote=tests]")
+    assert lines.text_content().startswith("Shares are in points")
+    assert "difference: mean of balanced accuracy" in tests.text_content()
+    page.locator("#grid-lines select.metric").select_option("nll")
+    assert lines.text_content().startswith("n: repetitions done")
+    assert "difference: mean of nll" in tests.text_content()
+
+
 def test_another_matrix_is_shown(usual, opened):
     page = opened(usual)
     choice = page.locator("select.line").last
@@ -185,6 +195,8 @@ def test_another_matrix_is_shown(usual, opened):
     figure = page.locator(".confusion").last
     assert figure.locator("caption").inner_text().startswith(GAN)
     assert figure.locator("tbody td").count() == 100
+    scopes = figure.locator("th").evaluate_all("all => all.map(one => one.scope)")
+    assert sorted(scopes) == ["col"] * 10 + ["row"] * 10
     assert " of class" not in figure.locator("tbody td").first.get_attribute("title")
     assert " taken for " in figure.locator("tbody td").first.get_attribute("title")
 
@@ -206,6 +218,30 @@ def test_the_page_does_not_scroll_sideways(kind, width, opened, request):
     page = opened(request.getfixturevalue(kind), width)
     page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_telephone_shows_every_column_of_the_first_tables(usual, opened):
+    page = opened(usual, 390)
+    for table in (".scores", ".verdicts"):
+        edges = page.locator(f"{table} :is(th, td)").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect()).filter(box => box.width).map(box => box.right)"
+        )
+        assert len(edges) > 8
+        assert max(edges) <= 390
+    told = page.locator(".verdicts tbody tr").first.locator("td").nth(1)
+    assert "against no augmentation" in told.evaluate("one => getComputedStyle(one, '::before').content")
+
+
+PRINTED = 702  # pixels between the margins of A4
+
+
+@pytest.mark.parametrize("kind", ["usual", "dangerous"])
+def test_no_table_is_wider_than_a_printed_page_and_shrinks_it(kind, opened, request):
+    page = opened(request.getfixturevalue(kind), PRINTED)
+    page.emulate_media(media="print")
+    page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PRINTED
+    assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('.lead')).fontSize)") >= 9 / 0.75
 
 
 def test_a_setting_leads_to_its_answer(run, tmp_path, opened):

@@ -243,7 +243,8 @@ def _sized(lift: Lift, metric: Metric) -> str:
 
 
 def _facts(amount: Amount) -> str:
-    return f"Holm p {amount.p}, n = {amount.lift.n}" if amount.p else f"n = {amount.lift.n}"
+    n = f"n\u00a0=\u00a0{amount.lift.n}"
+    return f"Holm\u00a0p\u00a0{amount.p}, {n}" if amount.p else n
 
 
 def _against(amount: Amount, name: str, metric: Metric) -> str:
