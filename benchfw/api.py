@@ -69,6 +69,17 @@ class Results:
         experiment, _ = self._read()
         return summary.answer(self.table(), metric or experiment.metric)
 
+    def report(self, out: str | Path | None = None, *, metric: str | None = None, images: bool | None = None) -> Path:
+        """Write the run as one HTML file and return its path.
+
+        out: default report.html in the run's directory. metric: the one to speak of; default the experiment's. images:
+        whether training images are shown; None shows them where the licence of the data allows it. Raises UsageError
+        for a metric that the table does not have, StoreError when the file cannot be written.
+        """
+        from benchfw.report import write_report
+
+        return write_report(self.directory, Path(out) if out else None, metric=metric, images=images)
+
     def _read(self) -> tuple[Experiment, list[dict[str, Any]]]:
         return RunDirectory(self.directory).rows()
 
