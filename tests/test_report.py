@@ -137,7 +137,9 @@ def test_images_have_an_alternative_text(page):
 
 def test_provenance_is_told_in_full(run, page):
     assert (run / "experiment.toml").read_text() in page.source.replace("&#34;", '"').replace("&#39;", "'")
-    assert read(run / "machine.json")["commit"] in page.words
+    commit = read(run / "machine.json")["commit"]
+    assert commit in page.words
+    assert ("git checkout" in page.words) == bool(re.match("[0-9a-f]{7}", str(commit)))
     assert "CC BY 4.0; may be passed on" in page.words
     assert "benchfw report DIR" in page.words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,12 @@ class Content:
     def title(self) -> str:
         """The metric in words."""
         return title(self.metric)
+
+    @property
+    def checkout(self) -> str:
+        """The commit to check out; empty where none is known."""
+        found = re.match(r"[0-9a-f]{7,40}\b", str(self.run.machine.get("commit", "")))
+        return found[0] if found else ""
 
     @property
     def hole_statuses(self) -> list[tuple[str, int]]:
