@@ -11,8 +11,8 @@ from benchfw.baseline import NOTED, definition, settings_that_differ
 from benchfw.comparison import Both
 from benchfw.errors import UsageError, did_you_mean
 from benchfw.losses import Judgement, judged
-from benchfw.measured import TROUBLE
 from benchfw.metrics import metric_named
+from benchfw.store import TROUBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,6 +81,11 @@ class Report:
     def failures(self) -> list[Finding]:
         """The findings that fail this check, the gravest kind first."""
         return [finding for verdict in self.bad for finding in self.findings if finding.verdict == verdict]
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was compared and nothing fails: exit code 0."""
+        return bool(self.compared) and not self.failures
 
     @property
     def others(self) -> list[Finding]:

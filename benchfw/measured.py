@@ -6,11 +6,13 @@ import hashlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import nan
-from typing import TYPE_CHECKING, Any
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchfw import predictions
-from benchfw.errors import StoreError
+from benchfw.errors import StoreError, UsageError
 from benchfw.hits import Split, left_out
 from benchfw.store import RunDirectory, read_json
 from benchfw.tables import AXES, corrections_of
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
     Labels = tuple[str, ...]  # a label for each of KEY
     Bools = np.ndarray[Any, np.dtype[np.bool_]]
-
-TROUBLE = ("failed", "oom", "killed", "timeout")  # a cell ran and gave no numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +76,11 @@ class Reading:
         return self.cell.row.get("reason")
 
     def value(self, metric: str) -> float:
-        """A metric of the line; NaN where it has none."""
+        """A metric of the line; NaN where it has none, or none that is finite."""
         if self.status != "done":
             return nan
         found = self.cell.row["scores"].get(self.correction, {}).get(metric)
-        return nan if found is None else float(found)
+        return float(found) if found is not None and isfinite(found) else nan
 
     def hits(self) -> Bools | None:
         """(N,): which test items the line classifies correctly; None where that was not kept."""
@@ -137,14 +137,66 @@ class Measured:
 
 
 def measured(root: Path) -> Measured:
-    """Read a run directory. Raises UsageError when it holds no run."""
+    """Read a run directory. Raises UsageError when it holds no run, or a cell that cannot be used."""
     directory = RunDirectory(root)
     experiment, rows = directory.rows()
+    for row in rows:
+        _check(row, directory.cells / f"{row['id']}.json")
     try:
         machine = read_json(root / "machine.json")
     except StoreError:
         machine = None
     return Measured(root, settings_of(experiment), machine if isinstance(machine, dict) else {}, lines_of(rows, root))
+
+
+class _Axes(BaseModel):
+    """What names a cell; the labels are read as text."""
+
+    repetition: int = Field(ge=0, strict=True)
+
+
+class _Ended(BaseModel):
+    """What is read of a cell that gave no numbers."""
+
+    model_config = ConfigDict(strict=True)
+
+    axes: _Axes
+    status: str
+    reason: str | None = None
+
+
+class _Data(BaseModel):
+    fingerprint: str
+
+
+class _Done(_Ended):
+    """What is read of a cell that gave numbers; one that is not finite is no value, and no damage."""
+
+    scores: dict[str, dict[str, float | None]]
+    repeats: dict[str, str] = {}
+    data: _Data
+    class_names: list[str]
+    counts: list[int]
+    test_counts: list[int]
+    prior: list[float]
+    natural_prior: list[float]
+
+    @model_validator(mode="after")
+    def _of_all_classes(self) -> Self:
+        by_class = (self.class_names, self.counts, self.test_counts, self.prior, self.natural_prior)
+        if len({len(values) for values in by_class}) != 1:
+            raise ValueError("class_names, counts, test_counts, prior and natural_prior are not of one length")
+        return self
+
+
+def _check(row: Row, path: Path) -> None:
+    """Refuse a row that cannot be read as one; path: of its file."""
+    try:
+        (_Done if row.get("status") == "done" else _Ended).model_validate(row)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the row"
+        raise UsageError(f"{path}: {where}: {first['msg']}; delete it and run the same command again") from error
 
 
 def settings_of(experiment: Experiment) -> dict[str, Any]:

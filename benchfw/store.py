@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 FORMAT = 1
 FINISHED = ("done", "skipped")
+TROUBLE = ("failed", "oom", "killed")  # a cell ran and gave no numbers
 FREE = ("name", "description", "metric", "references", "repetitions")  # may change in a run's directory
 LOCK, WRITING = ".lock", ".writing-"  # names that a run may leave before its manifest stands
 
@@ -60,6 +61,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def refusal(path: Path, error: StoreError) -> str:
+    """Why a file that people named could not be written, and the cure, where no run is there to go on with."""
+    why = os_words(error.__cause__) if isinstance(error.__cause__, OSError) else str(error)
+    return f"{path}: cannot be written ({why}); choose another path"
 
 
 def _unfinished(path: Path) -> Path:
@@ -260,7 +267,7 @@ class RunDirectory:
             row = read_json(self.cells / f"{cell_id}.json")
         except StoreError:
             return None
-        return row if isinstance(row, dict) and row.get("id") == cell_id else None
+        return row if isinstance(row, dict) and row.get("id") == cell_id and "key" in row else None
 
     def reusable(self, planned: Planned) -> dict[str, Any] | None:
         """The stored row of a cell, if it is finished under the planned key; else None: it must run."""
