@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchfw.hits import Split
     from benchfw.measured import Labels, Measured
-    from benchfw.noise import Noise
+    from benchfw.noise import Noise, Values
 
 ALWAYS = "minority_recall"  # gated beside the experiment's own metric, unless others are asked for
 
@@ -51,7 +52,29 @@ def taken(
             for labels, members in run.lines.items()
         ),
     )
-    return fresh if old is None else _with_noise(fresh, old)
+    return fresh if old is None else _with_noise(_with_items(fresh, old), old)
+
+
+def noise_dropped(old: Baseline, new: Baseline) -> Counter[str]:
+    """Why lines of both have noise in the old one and none in the new one, and how many."""
+    told: Counter[str] = Counter()
+    after = new.by_labels
+    for line in old.lines:
+        now = after.get(line.labels)
+        if now is not None and (why := _dropped(old, line, new, now)):
+            told[why] += 1
+    return told
+
+
+def _dropped(old: Baseline, line: Line, new: Baseline, now: Line) -> str:
+    kept = {(lift, metric) for lift in (False, True) for metric in now.noise_of(lift=lift)}
+    had = {(lift, metric) for lift in (False, True) for metric in line.noise_of(lift=lift)}
+    gone = sorted(metric for _, metric in had - kept)
+    if not gone:
+        return ""
+    if why := _ended(old, new) or _parted(old, line, new, now):
+        return why
+    return f"{gone[0]} {'has no value now' if gone[0] in new.metrics else 'is gated no more'}"
 
 
 def _check(run: Measured, reason: str) -> None:
@@ -117,7 +140,7 @@ def _with_noise(fresh: Baseline, old: Baseline) -> Baseline:
 
     What was expected of them stays only if they gave the same values again.
     """
-    if settings_that_differ(old.experiment, fresh.experiment):
+    if _ended(old, fresh):
         return fresh
     before = old.by_labels
     lines = tuple(line.model_copy(update=_kept(fresh, line, old, before.get(line.labels))) for line in fresh.lines)
@@ -125,8 +148,37 @@ def _with_noise(fresh: Baseline, old: Baseline) -> Baseline:
     return fresh.model_copy(update={"lines": lines, "calibration": calibration})
 
 
+def _with_items(fresh: Baseline, old: Baseline) -> Baseline:
+    """Keep which test items there were, where the run kept no predictions and nothing else says that they changed."""
+    if _ended(old, fresh):
+        return fresh
+    data = []
+    for part in fresh.data:
+        known = old.splits.get((part.dataset, part.imbalance, part.repetition))
+        same = known is not None and part.split.items is None and not known.differs(part.split)
+        data.append(part.model_copy(update={"split": known}) if same else part)
+    return fresh.model_copy(update={"data": tuple(data)})
+
+
+def _ended(old: Baseline, new: Baseline) -> str:
+    """Why the noise of no line holds any more; empty where it may."""
+    others = settings_that_differ(old.experiment, new.experiment)
+    return f"{others[0]} changed" if others else ""
+
+
+def _parted(old: Baseline, line: Line, new: Baseline, now: Line) -> str:
+    """Why the noise of a line holds no more; empty where the repetitions of both have the same data."""
+    before = {outcome.repetition: old.split_of(line, outcome) for outcome in line.repetitions}
+    after = {outcome.repetition: new.split_of(now, outcome) for outcome in now.repetitions}
+    both = [(there, here) for r, there in before.items() if there and (here := after.get(r))]
+    if not both:
+        return "no repetition is in both"
+    told = next((differs for there, here in both if (differs := there.differs(here))), "")
+    return f"{told} changed" if told else ""
+
+
 def _kept(fresh: Baseline, line: Line, old: Baseline, known: Line | None) -> dict[str, dict[str, Noise]]:
-    if known is None or _splits(fresh, line) != _splits(old, known):
+    if known is None or _parted(old, known, fresh, line):
         return {}
     return {"noise": _still(known, line, lift=False), "lift_noise": _still(known, line, lift=True)}
 
@@ -136,9 +188,11 @@ def _still(old: Line, new: Line, *, lift: bool) -> dict[str, Noise]:
     for metric, noise in old.noise_of(lift=lift).items():
         before, now = old.values(metric, lift=lift), new.values(metric, lift=lift)
         if now:
-            kept[metric] = noise if now == before else noise.of_changed(len(now))
+            kept[metric] = _of_values(noise, before, now)
     return kept
 
 
-def _splits(baseline: Baseline, line: Line) -> list[Split | None]:
-    return [baseline.split_of(line, outcome) for outcome in line.repetitions]
+def _of_values(noise: Noise, before: Values, now: Values) -> Noise:
+    if now == before:
+        return noise
+    return noise.of_repetitions(now) if now.items() <= before.items() else noise.of_changed(len(now))

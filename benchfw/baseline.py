@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchfw.errors import UsageError, os_words
 from benchfw.experiment import AXES as MATRIX
@@ -74,12 +74,25 @@ class Outcome(Part):
     lifts: dict[str, float | None] = {}
     hits: str | None = None
 
+    @model_validator(mode="after")
+    def _lifts_of_values(self) -> Self:
+        for metric, lift in self.lifts.items():
+            if metric not in self.values or (lift is not None and self.values[metric] is None):
+                raise ValueError(f"{metric} has a lift and no value")
+        return self
+
+
+def _once(outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    if len({outcome.repetition for outcome in outcomes}) != len(outcomes):
+        raise ValueError("a repetition stands there twice")
+    return outcomes
+
 
 class Line(Part):
     """A line of the table, with the noise of its metrics and of their lifts where it was calibrated."""
 
     labels: tuple[str, ...] = Field(min_length=len(KEY), max_length=len(KEY))
-    repetitions: tuple[Outcome, ...]
+    repetitions: Annotated[tuple[Outcome, ...], AfterValidator(_once)]
     noise: dict[str, Noise] = {}
     lift_noise: dict[str, Noise] = {}
 
@@ -143,19 +156,22 @@ class Baseline(Part):
 
 def read(path: Path) -> Baseline:
     """Read a baseline. Raises UsageError, one line with the cure, for a file that is missing, broken or newer."""
-    cure = f'write one with benchfw check DIR --baseline {path} --update --reason "..."'
+    write_one = f'write one with benchfw check DIR --baseline {path} --update --reason "..."'
+    cure = f"restore it from version control, or remove it and {write_one}"
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such baseline; {cure}") from error
+        raise UsageError(f"{path}: no such baseline; {write_one}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({os_words(error)}); wants a baseline file") from error
     except (ValueError, RecursionError) as error:
         found = str(error).splitlines()[0]
-        raise UsageError(f"{path}: is no JSON ({found}); restore it from version control, or {cure}") from error
+        raise UsageError(f"{path}: is no JSON ({found}); {cure}") from error
     schema = content.get("schema") if isinstance(content, dict) else None
-    if not isinstance(schema, int):
+    if schema is None:
         raise UsageError(f"{path}: is no baseline of benchfw (no schema); {cure}")
+    if type(schema) is not int or schema < 1:
+        raise UsageError(f"{path}: unknown schema {schema!r}, and this benchfw reads {SCHEMA}; {cure}")
     if schema > SCHEMA:
         raise UsageError(f"{path}: has schema {schema}, and this benchfw reads {SCHEMA}; install a newer benchfw")
     try:
@@ -163,9 +179,7 @@ def read(path: Path) -> Baseline:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(
-            f"{path}: {where}: {first['msg']}; restore it from version control, or remove it and {cure}"
-        ) from error
+        raise UsageError(f"{path}: {where}: {first['msg']}; {cure}") from error
 
 
 def write(path: Path, baseline: Baseline) -> None:

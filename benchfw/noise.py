@@ -5,7 +5,7 @@ Calibrated by running again, or, where nobody has, assumed from the number of tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from math import isinf, sqrt
@@ -51,6 +51,12 @@ class Noise:
     def detectable(self, n: int, family: int) -> float:
         """The true loss that a check of so many lines and metrics finds in n repetitions with 80 % power."""
         return self.sd * sqrt(self.factor / n) * noncentrality(self.freedom, LEVEL / family)
+
+    def of_repetitions(self, shared: Collection[int]) -> Noise:
+        """The same noise where only these repetitions are left, with the values that they had."""
+        expected = {r: value for r, value in self.expected.items() if r in shared}
+        tolerance = tolerance_of(self.sd, self.freedom, self.draws, len(shared))
+        return replace(self, expected=expected, tolerance=tolerance)
 
     def of_changed(self, n: int) -> Noise:
         """The same noise for a line that has new values, which nobody has drawn again yet. n: its repetitions."""
