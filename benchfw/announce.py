@@ -10,10 +10,12 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as Xml
 
+from benchfw.errors import StoreError
 from benchfw.metrics import metric_named
-from benchfw.store import as_bytes, saving, write_atomically
+from benchfw.store import as_bytes, refusal, saving, write_atomically
 from benchfw.tables import KEY
 from benchfw.wording import (
+    NOTHING,
     WORDS,
     advice,
     amount,
@@ -42,14 +44,20 @@ HEADS = ("", "line", "metric", "before", "now", "worse by", "tolerance", "p", "h
 
 def write(
     report: Report, exit_code: int, *, markdown: Path | None = None, junit: Path | None = None, json: Path | None = None
-) -> None:
-    """Write the files that were asked for, each whole or not at all. Raises StoreError."""
-    made = {markdown: to_markdown(report).encode(), junit: to_junit(report), json: to_json(report, exit_code)}
-    for path, content in made.items():
-        if path is not None:
-            with saving(str(path)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, content)
+) -> list[str]:
+    """Write the files that were asked for, each whole or not at all; what comes back says which could not, and why."""
+    made = (markdown, to_markdown(report).encode()), (junit, to_junit(report)), (json, to_json(report, exit_code))
+    return [why for path, content in made if path is not None and (why := _refused(path, content))]
+
+
+def _refused(path: Path, content: bytes) -> str:
+    try:
+        with saving(str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    except StoreError as error:
+        return refusal(path, error)
+    return ""
 
 
 def to_markdown(report: Report) -> str:
@@ -123,6 +131,10 @@ def to_junit(report: Report) -> bytes:
         case = Xml.SubElement(suite, "testcase", classname=line_name(finding), name=_case_name(finding))
         if kind := _kind(finding, report):
             Xml.SubElement(case, kind, message=sentence(finding)).text = sentence(finding)
+    if not (report.passed or report.failures):
+        Xml.SubElement(
+            Xml.SubElement(suite, "testcase", classname="the whole run", name=NOTHING), "error", message=NOTHING
+        )
     counted = {name: len(suite.findall(f"testcase/{kind}")) for kind, name in _COUNTERS.items()}
     for name, count in {"tests": len(suite), **counted}.items():
         suite.set(name, str(count))
@@ -151,7 +163,7 @@ def to_json(report: Report, exit_code: int) -> bytes:
     """Everything that was found, with a schema version; what is not known is null."""
     content = {
         "schema": SCHEMA,
-        "passed": not report.failures,
+        "passed": report.passed,
         "exit_code": exit_code,
         "verdict": verdict(report),
         "run": report.run,
@@ -180,7 +192,7 @@ def _known(value: object) -> object:
 
 def to_annotations(report: Report) -> Iterator[str]:
     """Workflow commands that mark a step: an error for each failure, as many as GitHub shows, the verdict first."""
-    level = "error" if report.failures else "notice"
+    level = "notice" if report.passed else "error"
     yield f"::{level} title=benchfw check::{_data(verdict(report))}"
     for finding in report.failures[: ANNOTATIONS - 1]:
         head = f"{WORDS.get(finding.verdict, finding.verdict)}: {line_name(finding)}"

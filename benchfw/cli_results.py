@@ -122,6 +122,7 @@ def check(
     from benchfw.console_gate import print_report
     from benchfw.measured import measured
 
+    _check_paths({"--baseline": baseline, "--markdown": markdown, "--junit": junit, "--json": json})
     found, tolerances = measured(directory), gate.tolerances_named(tolerance or ())
     if update or reason:
         _check_update(update, markdown, junit, json)
@@ -131,10 +132,24 @@ def check(
     report = gate.compare(baselines.read(baseline), found, asked, str(baseline))
     code = exit_code(report.statuses)
     print_report(report, console())
-    announce.write(report, code, markdown=markdown, junit=junit, json=json)
     if annotations:
         typer.echo("\n".join(announce.to_annotations(report)))
-    raise typer.Exit(code)
+    refused = announce.write(report, code, markdown=markdown, junit=junit, json=json)
+    for why in refused:
+        typer.echo(f"benchfw: {why}", err=True)
+    raise typer.Exit(code or (2 if refused else 0))
+
+
+def _check_paths(named: dict[str, Path | None]) -> None:
+    """Refuse two files of one path, of which one would overwrite the other."""
+    from os.path import realpath
+
+    from benchfw.errors import UsageError
+
+    seen: dict[str, str] = {}
+    for option, path in named.items():
+        if path is not None and (other := seen.setdefault(realpath(path), option)) != option:
+            raise UsageError(f"{option} {path}: is the file of {other} too; choose another path")
 
 
 def _check_update(update: bool, *reports: Path | None) -> None:
@@ -151,20 +166,27 @@ def _update_baseline(
 ) -> None:
     from benchfw import baseline as baselines
     from benchfw import gate
-    from benchfw.acceptance import taken
+    from benchfw.acceptance import noise_dropped, taken
     from benchfw.console import console
     from benchfw.console_gate import print_update
+    from benchfw.errors import StoreError, UsageError
+    from benchfw.store import refusal
 
     old = baselines.read(path) if path.exists() else None
     new = taken(run, old, reason=reason, metrics=metrics, tolerances=tolerances, items=items)
-    baselines.write(path, new)
+    try:
+        baselines.write(path, new)
+    except StoreError as error:
+        raise UsageError(refusal(path, error)) from error
     report = None if old is None else gate.compare(old, run, gate.Asked(), str(path))
-    print_update(report, new, str(path), console())
+    print_update(report, new, str(path), console(), {} if old is None else noise_dropped(old, new))
 
 
 def exit_code(statuses: Counter[str]) -> int:
     """0 fine, 1 cells failed or lines are worse, 4 not comparable, 3 incomplete: nothing, or not all, was measured."""
-    if any(statuses[status] for status in ("failed", "killed", "oom", "worse")):
+    from benchfw.store import TROUBLE
+
+    if any(statuses[status] for status in (*TROUBLE, "worse")):
         return 1
     if statuses["not comparable"]:
         return 4

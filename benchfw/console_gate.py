@@ -12,7 +12,7 @@ from benchfw.metrics import metric_named
 from benchfw.wording import CURES, advice, amount, plain, sentence, sight, title, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
@@ -49,14 +49,22 @@ def print_report(report: Report, there: Console) -> None:
         there.print(Text(text, style=style), soft_wrap=True)
 
 
-def print_update(report: Report | None, baseline: Baseline, path: str, there: Console) -> None:
-    """What the new baseline changes, held against the old one, and that it is written."""
+def print_update(
+    report: Report | None, baseline: Baseline, path: str, there: Console, dropped: Mapping[str, int]
+) -> None:
+    """What the new baseline changes, held against the old one, and that it is written.
+
+    dropped: why noise of the old one is gone, and of how many lines.
+    """
     found = () if report is None else (*report.failures, *report.others)
     told = [finding for finding in found if finding.verdict != "fine"]
     for finding in told[:MOST_LINES]:
         there.print(Text(sentence(finding)), soft_wrap=True)
     if len(told) > MOST_LINES:
         there.print(Text(f"and {len(told) - MOST_LINES} more"))
+    for why, count in dropped.items():
+        told_lines = f"{count} line{'s' * (count != 1)}"
+        there.print(Text(f"noise of {told_lines} dropped, because {plain(why)}", style="yellow"), soft_wrap=True)
     bare = sum(not line.noise for line in baseline.lines)
     noise = f"; {bare} lines without calibrated noise, see benchfw calibrate" if bare else ""
     changes = "" if report is None else f", {len(told)} changes to the old one"

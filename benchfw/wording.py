@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-from benchfw.gate import BAD, BLUNT
+from benchfw.gate import BLUNT
 from benchfw.metrics import RECALL, metric_named
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from benchfw.metrics import Metric
 
 LONGEST = 500  # characters of a name or a reason
+NOTHING = "nothing was compared"
+NOTED = ("better", "mended", "new")  # verdicts that are counted beside the others
 WORDS = {"failed": "newly failed", "better": "better than chance explains"}
 CURES = {
     "worse": 'if it is meant to be so, accept it with --update --reason "..."',
@@ -29,7 +31,8 @@ CURES = {
 
 def printable(text: str) -> str:
     """One line of text that moves no cursor and forges no output."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    told = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return told.replace("##[", r"##\x5b")  # anywhere in a line a command to GitHub's runner
 
 
 def plain(text: str) -> str:
@@ -90,10 +93,11 @@ def repetitions(n: int) -> str:
 def verdict(report: Report) -> str:
     """The check in one line."""
     counted = report.verdicts
-    bad = [f"{counted[name]} {WORDS.get(name, name)}" for name in BAD if counted[name]]
-    noted = [f"{counted[name]} {name}" for name in ("better", "mended", "new") if counted[name]]
+    bad = [f"{counted[name]} {WORDS.get(name, name)}" for name in report.bad if counted[name]]
+    noted = [f"{counted[name]} {name}" for name in NOTED if counted[name] and name not in report.bad]
     beside = f" ({', '.join(noted)})" if noted else ""
-    return f"{'FAILED' if report.failures else 'passed'}: {', '.join([_compared(report), *bad])}{beside}"
+    found = ", ".join([_compared(report), *bad]) if bad or report.passed else NOTHING
+    return f"{'passed' if report.passed else 'FAILED'}: {found}{beside}"
 
 
 def _compared(report: Report) -> str:

@@ -13,10 +13,11 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from benchfw import announce
+from benchfw.cli_results import exit_code
 from benchfw.console_gate import lines, print_report
 from benchfw.gate import Finding, Report
 from benchfw.losses import PAIRED, Judgement
-from benchfw.wording import plain, sentence
+from benchfw.wording import plain, sentence, verdict
 
 LINE = ("digits", "step:20", "pixels", "smote@k=3", "head", "none")
 LOST = Judgement("worse", n=5, before=0.9, now=0.6, loss=0.3, tolerance=0.005, test=PAIRED, p=0.00123, detectable=0.04)
@@ -29,6 +30,7 @@ HOSTILE = [
     "line\nbreak\r\nmore",
     "::error::forged",
     "%0A::error::forged",
+    "##[error]forged",
     "]]>",
     "\x1b[2J\x00\x07",
     "[link](https://example.org) www.example.org",
@@ -95,6 +97,23 @@ def test_text_is_one_printable_line(name):
     plain(name).encode()
 
 
+def test_a_gain_that_fails_stands_among_what_failed():
+    better = finding("better", replace(LOST, verdict="better"))
+    assert verdict(report(better)) == "passed: 1 comparison (1 better)"
+    assert verdict(report(better, fail_on_better=True)) == "FAILED: 1 comparison, 1 better than chance explains"
+
+
+def test_a_check_that_compared_nothing_passes_nowhere():
+    nothing = report(Finding("new", LINE, reason="repetition 0: done"))
+    said = "FAILED: nothing was compared (1 new)"
+    assert exit_code(nothing.statuses) == 3
+    assert [text for text, _ in lines(nothing)][-1].startswith(said)
+    assert announce.to_markdown(nothing).startswith(f"### benchfw check {announce.escaped(said)}")
+    assert json.loads(announce.to_json(nothing, 3))["passed"] is False
+    assert [received(line)[0] for line in announce.to_annotations(nothing)] == ["error"]
+    assert ElementTree.fromstring(announce.to_junit(nothing))[0].get("errors") == "1"
+
+
 # ---- the terminal ----
 
 
@@ -111,6 +130,7 @@ def test_no_name_moves_the_cursor_or_is_read_as_markup(name):
     print_report(hostile(f"[red]{name}"), Console(file=paper, width=10_000, force_terminal=False))
     assert all(c.isprintable() or c == "\n" for c in paper.getvalue())
     assert "[red]" in paper.getvalue()
+    assert "##[" not in paper.getvalue()  # GitHub's runner finds that anywhere in a line
     assert len(paper.getvalue().splitlines()) == len(list(lines(hostile(name))))
 
 
@@ -150,12 +170,12 @@ def test_a_comment_mentions_nobody_and_links_nowhere():
 
 def test_a_comment_of_500_lines_stays_under_githubs_limit():
     labels = [(*LINE[:3], f"augmenter-{i}@scale=0.123456789", "head", "none") for i in range(500)]
-    for verdict, judgement in (("worse", LOST), ("fine", FINE)):
-        findings = [finding(verdict, judgement, metric, line) for line in labels for metric in ("ece", "mcc")]
+    for kind, judgement in (("worse", LOST), ("fine", FINE)):
+        findings = [finding(kind, judgement, metric, line) for line in labels for metric in ("ece", "mcc")]
         text = announce.to_markdown(report(*findings))
         assert 20_000 < len(text) < 65_536
         assert re.search(r"and \d+ more, for which there is no room here", text)
-        assert "</details>" in text or verdict == "worse"
+        assert "</details>" in text or kind == "worse"
 
 
 def test_a_comment_of_hostile_notes_and_reasons_stays_under_the_limit():
@@ -230,6 +250,7 @@ def test_an_annotation_is_one_line_that_gives_the_message_back(name):
     assert [command for command, _, _ in told] == ["error"] * 5
     assert told[1][1] == f"worse: {', '.join([plain(name)] * 6)}"
     assert told[1][2] == sentence(hostile(name).findings[0])
+    assert "##[" not in "".join(announce.to_annotations(hostile(name)))
 
 
 def test_there_are_as_many_annotations_as_github_shows():

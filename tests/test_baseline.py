@@ -9,11 +9,11 @@ import pytest
 from commands import Home
 
 from benchfw import baseline as baselines
-from benchfw.acceptance import taken
+from benchfw.acceptance import noise_dropped, taken
 from benchfw.errors import StoreError, UsageError
 from benchfw.hits import unpacked
 from benchfw.measured import measured
-from benchfw.noise import Noise
+from benchfw.noise import Noise, tolerance_of
 
 NOISE = Noise(sd=0.01, freedom=15, draws=6, tolerance=0.011, expected={0: 0.5, 1: 0.6, 2: 0.7})
 
@@ -137,6 +137,61 @@ def test_a_line_with_new_values_keeps_its_noise_and_no_expectation(first, out):
     assert line.noise == {"balanced_accuracy": NOISE, "minority_recall": NOISE.of_changed(3)}
 
 
+def test_fewer_repetitions_with_the_same_values_keep_the_noise_with_their_own_tolerance(first, out):
+    for augmenter in ("none", "random"):
+        gated.forget(out, gated.cells(out, augmenter)[2])
+    second = taken(measured(out), first, reason="fewer")
+    kept = second.lines[0].noise["balanced_accuracy"]
+    assert (kept.sd, kept.freedom, kept.draws, kept.expected) == (0.01, 15, 6, {0: 0.5, 1: 0.6})
+    assert kept.tolerance == tolerance_of(0.01, 15, 6, 2)
+    assert second.calibration == first.calibration
+    third = taken(measured(out), second, reason="the same")
+    assert third.lines == second.lines
+
+
+def test_more_repetitions_keep_the_noise_and_expect_nothing(first, out):
+    less = first.model_copy(
+        update={
+            "lines": tuple(line.model_copy(update={"repetitions": line.repetitions[:2]}) for line in first.lines),
+            "data": first.data[:2],
+        }
+    )
+    second = taken(measured(out), less, reason="more")
+    assert {noise for line in second.lines for noise in [line.noise["balanced_accuracy"].tolerance]} == {
+        NOISE.of_changed(3).tolerance
+    }
+    assert not noise_dropped(less, second)
+
+
+def test_a_run_without_predictions_keeps_the_noise_and_the_list_of_test_items(first, out):
+    for path in (out / "predictions").iterdir():
+        path.unlink()
+    second = taken(measured(out), first, reason="small")
+    assert second.data == first.data
+    assert [line.noise for line in second.lines] == [line.noise for line in first.lines]
+
+
+def test_an_update_says_why_noise_is_dropped(check, first, out, tmp_path):
+    baselines.write(tmp_path / "baseline.json", first)
+    for path in gated.cells(out):
+        gated.edit(path, lambda row: row["data"].update(fingerprint="other"))
+    done = check(out, "--update", "--reason", "other data")
+    lines = len(first.lines)
+    assert f"noise of {lines} lines dropped, because the fingerprint of the data changed" in done.out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda out: gated.edit(out / "manifest.json", lambda m: m["experiment"].update(seed=5)), "seed changed"),
+        (lambda out: gated.end(out, "failed", "boom"), "balanced_accuracy has no value now"),
+    ],
+)
+def test_noise_is_dropped_for_a_reason(first, out, change, why):
+    change(out)
+    assert why in noise_dropped(first, taken(measured(out), first, reason="again"))
+
+
 def test_another_setting_ends_the_noise(first, out):
     gated.edit(out / "manifest.json", lambda manifest: manifest["experiment"].update(seed=5))
     assert not any(line.noise for line in taken(measured(out), first, reason="again").lines)
@@ -206,12 +261,27 @@ BROKEN = {
     "with NaN": (lambda text: text.replace('"balanced_accuracy": 0', '"balanced_accuracy": NaN, "x": 0'), "finite"),
     "without history": (lambda text: text.replace('"history"', '"hist"'), "history: Field required"),
     "with a line twice": (lambda text: json.dumps(twice(json.loads(text))), "a line stands there twice"),
+    "of schema 0": (lambda text: text.replace('"schema": 1', '"schema": 0'), "unknown schema 0, and this"),
+    "of a schema in words": (lambda text: text.replace('"schema": 1', '"schema": "one"'), "unknown schema 'one', and"),
+    "with lifts of no values": (lambda text: json.dumps(valueless(json.loads(text))), "has a lift and no value"),
+    "with a repetition twice": (lambda text: json.dumps(again(json.loads(text))), "a repetition stands there twice"),
     "with noise of no degrees": (lambda text: json.dumps(noisy(json.loads(text))), "greater than or equal to 1"),
 }
 
 
 def twice(content):
     content["lines"].append(content["lines"][0])
+    return content
+
+
+def valueless(content):
+    for line in content["lines"]:
+        line["repetitions"][0]["values"] = {}
+    return content
+
+
+def again(content):
+    content["lines"][0]["repetitions"].append(content["lines"][0]["repetitions"][0])
     return content
 
 
@@ -233,6 +303,7 @@ def test_a_broken_foreign_or_newer_file_is_one_line_and_is_not_overwritten(check
         assert done.err.startswith(f"benchfw: {path}: ")
         assert message in done.err
         assert done.err.count("\n") == 1
+        assert ("or remove it and write one with" in done.err) == (how != "newer")
     assert path.read_bytes() == before
 
 
@@ -251,6 +322,15 @@ def test_a_check_that_fails_and_a_bad_directory_leave_the_file_as_it_is(check, o
     assert check(out).code == 1
     assert check(tmp_path / "nowhere", "--update", "--reason", "again").code == 2
     assert (tmp_path / "baseline.json").read_bytes() == before
+
+
+def test_a_baseline_that_cannot_be_written_is_a_wrong_request(check, out, tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "baseline.json"
+    done = check(out, "--update", "--reason", "first", "--baseline", path)
+    assert done.code == 2
+    assert done.err.startswith(f"benchfw: {path}: cannot be written (")
+    assert done.err.endswith("; choose another path\n")
 
 
 def test_a_write_that_fails_leaves_the_old_file_whole_and_nothing_beside_it(first, tmp_path, monkeypatch):

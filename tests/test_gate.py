@@ -270,7 +270,9 @@ def test_a_check_that_compared_nothing_does_not_pass(check, ran, out):
     for line in baseline["lines"]:
         line["repetitions"] = [{"repetition": r, "status": "failed", "reason": "boom"} for r in range(3)]
     (ran.path / "nothing.json").write_text(json.dumps(baseline))
-    assert check(out, baseline="nothing.json").code == 3
+    done = check(out, baseline="nothing.json")
+    assert done.code == 3
+    assert said(done, "FAILED: nothing was compared; ")
 
 
 # ---- one repetition: test items ----
@@ -320,6 +322,42 @@ def test_predictions_that_do_not_give_the_scores_are_no_evidence(check, single, 
         assert said(done, f"not comparable: {NONE}: repetition 0: the list of test items changed")
     else:
         assert "nothing to test it by" in said(done, f"worse: {NONE}: balanced accuracy")
+
+
+# ---- damage ----
+
+SPOILT = {
+    "text for a score": (lambda row: row["scores"]["none"].update(nll="0.5"), "scores.none.nll"),
+    "no scores": (lambda row: row.pop("scores"), "scores: Field required"),
+    "no data": (lambda row: row.pop("data"), "data: Field required"),
+    "no status": (lambda row: row.pop("status"), "status: Field required"),
+    "a class too few": (lambda row: row["counts"].pop(), "not of one length"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_cell_that_cannot_be_used_is_one_line_that_names_its_file(check, out, how):
+    path = gated.cells(out)[0]
+    spoil, message = SPOILT[how]
+    gated.edit(path, spoil)
+    done = check(out)
+    assert done.code == 2
+    assert done.err.startswith(f"benchfw: {path}: ")
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_cell_without_a_key_is_not_run(check, out):
+    gated.edit(gated.cells(out, "none")[0], lambda row: row.pop("key"))
+    assert said(check(out), f"missing: {NONE}: repetition 0: not run")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_value_that_is_not_finite_is_missing(check, out, value):
+    gated.edit(gated.cells(out, "none")[0], lambda row: row["scores"]["none"].update(nll=value))
+    done = check(out)
+    assert done.code == 3
+    assert said(done, f"missing: {NONE}: nll: repetition 0: has no value now")
 
 
 # ---- requests ----
@@ -386,6 +424,41 @@ def test_the_reports_are_written_where_they_are_wanted(check, out, tmp_path):
     assert "FAILED" in (tmp_path / "new" / "markdown").read_text()
     assert "<failure" in (tmp_path / "new" / "junit").read_text()
     assert json.loads((tmp_path / "new" / "json").read_text())["exit_code"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--markdown", "here/../out.json"), "--markdown here/../out.json: is the file of --baseline too"),
+        (("--markdown", "x", "--json", "./x"), "--json x: is the file of --markdown too"),
+    ],
+)
+def test_two_files_of_one_path_are_refused_before_anything_is_written(check, ran, words, message):
+    before = (ran.path / "out.json").read_bytes()
+    done = check("out", *words)
+    assert done.code == 2
+    assert done.err == f"benchfw: {message}; choose another path\n"
+    assert (ran.path / "out.json").read_bytes() == before
+    assert not (ran.path / "x").exists()
+
+
+def test_a_report_that_cannot_be_written_hides_neither_the_verdict_nor_the_others(check, out, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    bad = {"--markdown": tmp_path / "file" / "x.md", "--junit": tmp_path / "folder"}
+    words = [str(word) for option in bad.items() for word in option]
+    done = check(out, *words, "--json", tmp_path / "gate.json")
+    assert done.code == 2
+    told = done.err.splitlines()
+    assert [line.partition(" (")[0] for line in told] == [
+        f"benchfw: {path}: cannot be written" for path in bad.values()
+    ]
+    assert all(line.endswith("; choose another path") for line in told)
+    assert json.loads((tmp_path / "gate.json").read_text())["passed"] is True
+    gated.end(out, "failed", "boom")
+    done = check(out, *words, "--annotations")
+    assert done.code == 1
+    assert said(done, "::error title=benchfw check::")
 
 
 def test_a_check_loads_neither_torch_nor_plugins(ran):
