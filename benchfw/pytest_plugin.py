@@ -5,13 +5,16 @@ pytest loads this module in every project where benchfw is installed, so it impo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
     import pandas as pd
 
     from benchfw.api import Results
@@ -45,13 +48,16 @@ class MarkedTable:
         """
         from benchfw import baseline, gate
         from benchfw.console_gate import lines
+        from benchfw.errors import UsageError
         from benchfw.measured import measured
 
-        if self.baseline is None:
-            pytest.fail(f"benchfw_table.check: no baseline is named; wants {USAGE}", pytrace=False)
-        run = measured(self.results.directory)
-        report = gate.compare(baseline.read(self.baseline), run, gate.Asked(**asked), str(self.baseline))
-        if report.failures or not report.compared:
+        with _failing("benchfw_table.check: "):
+            _check_names("argument", asked, [field.name for field in fields(gate.Asked)])
+            if self.baseline is None:
+                raise UsageError(f"no baseline is named; wants {USAGE}")
+            run = measured(self.results.directory)
+            report = gate.compare(baseline.read(self.baseline), run, gate.Asked(**asked), str(self.baseline))
+        if not report.passed:
             pytest.fail("\n".join(text for text, _ in lines(report)), pytrace=False)
 
     def lift(self, augmenter: str, metric: str | None = None, **labels: str) -> Lift:
@@ -65,22 +71,42 @@ class MarkedTable:
     def _difference(self, kind: str, augmenter: str, metric: str | None, labels: dict[str, str]) -> Lift:
         from benchfw.tables import difference
 
-        return difference(self._line(augmenter, labels), metric or self.metric, kind)
+        with _failing(f"benchfw_table.{kind}: "):
+            line, name = self._line(augmenter, labels), metric or self.metric
+            _check_names("metric", [name], [str(c).removesuffix("_lift") for c in line if str(c).endswith("_lift")])
+            return difference(line, name, kind)
 
     def _line(self, augmenter: str, labels: dict[str, str]) -> dict[str, Any]:
         """The one line of these labels."""
-        from benchfw.errors import UsageError, did_you_mean
+        from benchfw.errors import UsageError
 
         wanted = {"augmenter": augmenter, "correction": "none", **labels}
-        if unknown := [axis for axis in wanted if axis not in LABELS]:
-            raise UsageError(f"benchfw_table: a line has no {unknown[0]!r}{did_you_mean(unknown[0], LABELS)}")
+        _check_names("label", wanted, LABELS)
         records: list[dict[Any, Any]] = self.frame.to_dict("records")
         found = [record for record in records if all(record[axis] == name for axis, name in wanted.items())]
         if len(found) != 1:
             there = "; ".join(sorted({", ".join(str(record[axis]) for axis in LABELS) for record in found or records}))
             asked = ", ".join(f"{axis} {name!r}" for axis, name in wanted.items())
-            raise UsageError(f"benchfw_table: {len(found)} lines have {asked}; wants one of: {there}")
+            raise UsageError(f"{len(found)} lines have {asked}; wants one of: {there}")
         return found[0]
+
+
+@contextmanager
+def _failing(where: str) -> Iterator[None]:
+    """Fail the test, in one line, with what benchfw raises on purpose."""
+    from benchfw.errors import BenchfwError
+
+    try:
+        yield
+    except BenchfwError as error:
+        raise pytest.fail.Exception(f"{where}{error}", pytrace=False) from None
+
+
+def _check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    from benchfw.errors import UsageError, did_you_mean
+
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"no {what} named {unknown[0]!r}{did_you_mean(unknown[0], known)}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,16 +120,20 @@ def benchfw_table(request: pytest.FixtureRequest) -> MarkedTable:
     marker = request.node.get_closest_marker("benchfw")
     if marker is None:
         pytest.fail(f"benchfw_table: the test names no run; wants {USAGE}", pytrace=False)
-    try:
+    with _failing("benchfw_table: "):
+        _check_marker(marker)
         return _marked(request.config.rootpath, *marker.args, **marker.kwargs)
-    except _errors() as error:
-        pytest.fail(f"benchfw_table: {error}", pytrace=False)
 
 
-def _errors() -> type[Exception]:
-    from benchfw.errors import BenchfwError
+def _check_marker(marker: pytest.Mark) -> None:
+    from inspect import signature
 
-    return BenchfwError
+    from benchfw import run
+    from benchfw.errors import UsageError
+
+    _check_names("keyword of the marker", marker.kwargs, ["directory", "baseline", *signature(run).parameters])
+    if len(marker.args) + ("directory" in marker.kwargs) > 1:
+        raise UsageError(f"wants one results directory; e.g. {USAGE}")
 
 
 def _marked(

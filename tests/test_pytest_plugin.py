@@ -87,11 +87,15 @@ def test_lifts(benchfw_table):
 
 @pytest.mark.benchfw("out")
 def test_names(benchfw_table):
-    from benchfw import UsageError
-    with pytest.raises(UsageError, match="0 lines have augmenter 'rando', correction 'none'; wants one of: digits"):
+    failed = pytest.fail.Exception
+    with pytest.raises(failed, match="0 lines have augmenter 'rando', correction 'none'; wants one of: digits"):
         benchfw_table.lift("rando")
-    with pytest.raises(UsageError, match="a line has no 'clasifier'; did you mean 'classifier'"):
-        benchfw_table.lift("random", clasifier="linear")
+    with pytest.raises(failed, match="benchfw_table.gain: no label named 'clasifier'; did you mean 'classifier'"):
+        benchfw_table.gain("random", clasifier="linear")
+    with pytest.raises(failed, match="benchfw_table.lift: no metric named 'ecee'; did you mean 'ece'"):
+        benchfw_table.lift("random", "ecee")
+    with pytest.raises(failed, match="no argument named 'tolerance'; did you mean 'tolerances'"):
+        benchfw_table.check(tolerance={"ece": 0.1})
 """
     )
     assert done.returncode == 0, done.stdout
@@ -121,6 +125,11 @@ def test_it(benchfw_table):
         ("", "the test names no run; wants @pytest.mark.benchfw("),
         ("@pytest.mark.benchfw()", "wants a results directory, or experiment="),
         ('@pytest.mark.benchfw("out", jobs=2)', "wants a results directory, or experiment="),
+        (
+            '@pytest.mark.benchfw("out", baselin="x")',
+            "no keyword of the marker named 'baselin'; did you mean 'baseline'?",
+        ),
+        ('@pytest.mark.benchfw("out", "baseline.json")', "wants one results directory; e.g. @pytest"),
         ('@pytest.mark.benchfw("nowhere")', "nowhere holds no run"),
         ('@pytest.mark.benchfw("out")', "no baseline is named; wants @pytest.mark.benchfw("),
         ('@pytest.mark.benchfw("out", baseline="none.json")', "none.json: no such baseline"),
@@ -132,6 +141,7 @@ def test_a_wrong_marker_is_one_line(project, mark, message):
     assert done.returncode == 1
     assert message in done.stdout
     assert "Traceback" not in done.stdout
+    assert "During handling" not in done.stdout
 
 
 def test_the_marker_is_explained(project):
