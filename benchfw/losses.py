@@ -7,7 +7,7 @@ it is called.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import erfc, inf, isclose, isfinite, isinf, isnan, nan, sqrt
 from statistics import NormalDist, fmean, stdev
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 SHARE = 0.005  # default tolerance of shares: half a point
 RELATIVE = 0.01  # of other metrics: this part of the value before
+TAILS = 3  # degrees of freedom of one repetition by itself: now and then a training fails
 FEW = 3  # pairs below which their own spread says too little
 COMPANY = 6  # lines from which their mean spread is as good as further pairs of each
 
 SAME = "the same values"
 CALIBRATED = "Student's t with calibrated noise"
 PAIRED = "paired Student's t"
+PRIOR = "paired Student's t, half of its spread an assumed chance of training"
+ALONE = "its worst repetition by itself"
 IN_COMPANY = "paired Student's t, half of its spread that of the lines beside it"
 BY_ITEM = "test items that changed sides, and an assumed chance of training"
 RESAMPLED = "test items left out in turn, and an assumed chance of training"
@@ -102,7 +105,9 @@ class Pair:
 class Evidence:
     """A loss with its standard error; freedom inf is the normal distribution.
 
-    less: taken off for continuity. idle: it is tolerated, so nobody asked for its p, and 1 stands for it.
+    less: taken off for continuity. idle: it is tolerated, so nobody asked for its p, and 1 stands for it. losses: by
+    repetition, with spread, the sd of one of them as calibrated or assumed; NaN where neither is known. lent: another
+    standard error of the same loss. Each test that there is takes its part of the level.
     """
 
     test: str
@@ -111,31 +116,58 @@ class Evidence:
     freedom: float = inf
     less: float = 0.0
     idle: bool = False
+    losses: tuple[float, ...] = ()
+    spread: float = nan
+    lent: Evidence | None = None
 
     @property
     def worse(self) -> float:
         """The one-sided p of such a loss; NaN where nothing tests it, or nothing has changed."""
-        return self._p(self.loss)
+        return self._p(1)
 
     @property
     def better(self) -> float:
         """The one-sided p of such a gain."""
-        return self._p(-self.loss)
+        return self._p(-1)
 
-    def _p(self, towards: float) -> float:
+    def test_of(self, sign: int) -> str:
+        """Which test the p of a loss (1) or of a gain (-1) is of."""
+        found = {} if self.test == SAME else self._tests(sign)
+        return min(found, key=lambda test: found[test]) if len(found) > 1 else self.test
+
+    def _p(self, sign: int) -> float:
         if self.test == SAME:
             return nan
         if self.idle:
             return 1.0
+        found = self._tests(sign)
+        return found[self.test] if len(found) == 1 else min(1.0, len(found) * min(found.values()))
+
+    def _tests(self, sign: int) -> dict[str, float]:
+        found = {self.test: self._of_mean(sign)}
+        if self.lent is not None:
+            found[self.lent.test] = self.lent._of_mean(sign)
+        if len(self.losses) > 1 and self.spread > 0:
+            found[ALONE] = self._of_one(sign)
+        return found
+
+    def _of_mean(self, sign: int) -> float:
         if self.se == 0:
-            return 0.0 if towards > 0 else 1.0
-        return nan if isnan(self.se) else _beyond((towards - self.less) / self.se, self.freedom)
+            return 0.0 if sign * self.loss > 0 else 1.0
+        return nan if isnan(self.se) else _beyond((sign * self.loss - self.less) / self.se, self.freedom)
+
+    def _of_one(self, sign: int) -> float:
+        """Of the largest, times their number. The mean hides it: its own size is part of the spread that it is in."""
+        largest = max(sign * loss for loss in self.losses)
+        return min(1.0, len(self.losses) * _beyond(largest / self.spread, TAILS))
 
     def detectable(self, level: float) -> float:
         """The true loss that is found at this level with 80 % power; NaN where that is not known."""
         if isnan(self.se):
             return nan
-        return self.less + self.se * noncentrality(self.freedom, level)
+        level /= len(self._tests(1))
+        own = self.less + self.se * noncentrality(self.freedom, level)
+        return own if self.lent is None else min(own, self.lent.se * noncentrality(self.lent.freedom, level))
 
 
 @dataclass(frozen=True)
@@ -201,10 +233,19 @@ def _judgement(pair: Pair, evidence: Evidence, down: bool, p: float, level: floa
         now=now,
         loss=evidence.loss,
         tolerance=tolerance,
-        test=evidence.test,
+        test=evidence.test_of(1 if down else -1),
         p=p,
-        detectable=max(least, evidence.detectable(level)),
+        detectable=min(max(least, evidence.detectable(level)), _most(pair)),
     )
+
+
+def _most(pair: Pair) -> float:
+    """The most that there is to lose: of a share, and of the lift of one, no more than to the end of its range."""
+    if not pair.metric.points:
+        return inf
+    values = (pair.own or pair).before
+    mean = fmean(values[r] for r in pair.shared)
+    return mean if pair.metric.sign > 0 else 1 - mean
 
 
 def _tolerance(pair: Pair) -> float:
@@ -234,19 +275,28 @@ def _calibrated(pair: Pair, noise: Noise, loss: float) -> Evidence:
     factor = noise.factor if pair.reference is noise.expected else 2
     squares = noise.freedom * factor * noise.sd**2 + (n - 1) * _variance(pair.losses)
     freedom = noise.freedom + n - 1
-    return Evidence(CALIBRATED, loss, max(sqrt(squares / freedom), pair.item) / sqrt(n), freedom)
+    se, spread = max(sqrt(squares / freedom), pair.item) / sqrt(n), max(noise.sd * sqrt(factor), pair.item)
+    return Evidence(CALIBRATED, loss, se, freedom, losses=tuple(pair.losses), spread=spread)
 
 
 def _by_spread(pair: Pair, loss: float, together: float | None) -> Evidence:
     """The variance of the differences; with enough lines beside it, the mean of its own and theirs.
 
-    The mean spread of many lines has at least the degrees that one line has, even if all of them move as one.
+    The mean spread of many lines has at least the degrees that one line has, even if all of them move as one. Without
+    such lines an assumed chance lends as many, in a test of its own.
     """
-    n, own = len(pair.shared), _variance(pair.losses)
-    variance = own if together is None else (own + together) / 2
-    freedom = (n - 1) * (1 if together is None else 2)
-    test = PAIRED if together is None else IN_COMPANY
-    return Evidence(test, loss, max(sqrt(variance), pair.item) / sqrt(n), freedom)
+    n, own, chance = len(pair.shared), _variance(pair.losses), 2 * pair.training**2
+
+    def tested(test: str, variance: float, freedom: int) -> Evidence:
+        return Evidence(test, loss, max(sqrt(variance), pair.item) / sqrt(n), freedom)
+
+    if together is not None:
+        found = tested(IN_COMPANY, (own + together) / 2, 2 * (n - 1))
+    else:
+        found = tested(PAIRED, own, n - 1)
+        if chance:
+            found = replace(found, lent=tested(PRIOR, (own + chance) / 2, 2 * (n - 1)))
+    return replace(found, losses=tuple(pair.losses), spread=sqrt(chance) or nan)
 
 
 def _by_item(pair: Pair, loss: float) -> Evidence | None:
@@ -267,11 +317,13 @@ def _by_resampling(pair: Pair, loss: float) -> Evidence | None:
 def _unchanged(pair: Pair, company: int) -> Evidence:
     """No loss, and how uncertain one would be, as far as is known. company: the lines that would lend their spread."""
     n = len(pair.shared)
+    losses = tuple(pair.losses) if n >= FEW or pair.noise else ()
     if pair.noise is not None:
         sd = max(pair.noise.sd * sqrt(pair.noise.factor), pair.item)
-        return Evidence(SAME, 0.0, sd / sqrt(n), pair.noise.freedom)
-    freedom = inf if n < FEW else (n - 1) * (2 if company >= COMPANY else 1)
-    return Evidence(SAME, 0.0, _assumed(pair) or nan, freedom)
+        return Evidence(SAME, 0.0, sd / sqrt(n), pair.noise.freedom, losses=losses, spread=sd)
+    freedom = inf if n < FEW else (n - 1) * (2 if company >= COMPANY or pair.training else 1)
+    se = _assumed(pair) or nan
+    return Evidence(SAME, 0.0, se, freedom, losses=losses, spread=se * sqrt(n))
 
 
 def _assumed(pair: Pair) -> float:

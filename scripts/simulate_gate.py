@@ -41,6 +41,7 @@ SDS = (0.005, 0.015)  # of one training, of balanced accuracy; each line has its
 MINORITY = 2.0  # how much larger that of minority recall is
 TOGETHER = 0.7  # the correlation of the two metrics
 ITEM = 1 / 500
+ASSUMED = 0.01  # the chance of training that is assumed without calibration: here it is the truth, on average
 REPEATS = 5  # of a calibration
 PLANTED = 4  # the line that gets worse; its augmenter is not `none`
 
@@ -100,6 +101,7 @@ def check(before: np.ndarray, now: np.ndarray, again: np.ndarray | None = None) 
                 own=pairs[_own(q)] if lifts else None,
                 noise=None if drawn is None else estimated(values, drawn, [], ITEM),
                 item=ITEM,
+                training=0.0 if lifts else ASSUMED * (1, MINORITY)[q % 2],
             )
         )
     return judged(pairs)
@@ -150,6 +152,32 @@ def found(world: World, loss: float, checks: int = PLANTS, seed: int = 1) -> flo
         theirs = [q for q in range(2 * LINES, len(judgements)) if _own(q) == 2 * PLANTED]
         seen += fails([judgements[q] for q in (2 * PLANTED, *theirs)])
     return seen / checks
+
+
+def found_where(world: World, losses: tuple[float, ...], checks: int = PLANTS, seed: int = 4) -> float:
+    """The same of a line that lost so much in each repetition: a number for each of them."""
+    rng = np.random.default_rng([seed, world.n, world.calibrated])
+    seen = 0
+    for _ in range(checks):
+        before, now, again = drawn(world, rng)
+        now[:, PLANTED, 0] -= losses
+        seen += check(before, now, again)[2 * PLANTED].verdict == "worse"
+    return seen / checks
+
+
+LOST = (0.1, 0.2, 0.3, 0.6)
+
+
+def collapse() -> str:
+    """How often a loss in one of the repetitions is found, all lines being redrawn."""
+    lines = []
+    for calibrated in (False, True):
+        for n in (3, 5):
+            world = World(n, 0.3, calibrated)
+            power = (found_where(world, (0.0, loss, *[0.0] * (n - 2))) for loss in LOST)
+            lines.append((f"{REPEATS} repeats" if calibrated else "none", n, *map(_percent, power)))
+    lost = (f"{100 * loss:.0f} points lost in one" for loss in LOST)
+    return _rows("calibration", "repetitions", *lost, lines=lines)
 
 
 CHANCES = {
@@ -268,7 +296,7 @@ def _rows(*head: str, lines: Iterable[Iterable[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in table)
 
 
-BLOCKS = {"gate": gate, "again": again, "items": items}
+BLOCKS = {"gate": gate, "collapse": collapse, "again": again, "items": items}
 
 
 def filled(text: str, written: Mapping[str, str]) -> str:

@@ -8,7 +8,20 @@ import pytest
 from scipy import stats
 
 from benchfw.hits import FOLDS, Sides, Split, changed_sides, class_weights, left_out, packed, unpacked
-from benchfw.losses import BY_ITEM, CALIBRATED, IN_COMPANY, PAIRED, RESAMPLED, SAME, UNTESTED, Items, Pair, judged
+from benchfw.losses import (
+    ALONE,
+    BY_ITEM,
+    CALIBRATED,
+    IN_COMPANY,
+    PAIRED,
+    PRIOR,
+    RESAMPLED,
+    SAME,
+    UNTESTED,
+    Items,
+    Pair,
+    judged,
+)
 from benchfw.metrics import METRICS, metric_named, score
 from benchfw.noise import Noise, estimated, noncentrality, tolerance_of
 
@@ -70,7 +83,58 @@ def test_calibrated_noise_and_the_differences_are_pooled_by_their_degrees():
     d = np.array([*BEFORE.values()]) - np.array([*NOW.values()])
     variance = (20 * 2 * 0.01**2 + 3 * d.var(ddof=1)) / 23
     assert found.test == CALIBRATED
-    assert found.p == pytest.approx(stats.t.sf(d.mean() / sqrt(variance / 4), 23))
+    assert found.p == pytest.approx(2 * stats.t.sf(d.mean() / sqrt(variance / 4), 23))  # beside the worst repetition
+
+
+def test_a_training_that_failed_in_one_repetition_does_not_hide_in_its_own_spread():
+    """However large it is, the mean of one loss among none has a t of about 1, or 3 where the noise is pooled."""
+    known = Noise(sd=0.01, freedom=15, draws=1, tolerance=0.005)
+    now = BEFORE | {1: BEFORE[1] - 0.5}
+    others = [Pair(metric=ACCURACY, before=BEFORE, now={r: v + 0.001 for r, v in BEFORE.items()}, noise=known)] * 43
+    found = judged([Pair(metric=ACCURACY, before=BEFORE, now=now, noise=known), *others])[0]
+    assert (found.verdict, found.test) == ("worse", ALONE)
+    assert found.p == pytest.approx(44 * 2 * 4 * stats.t.sf(0.5 / (sqrt(2) * 0.01), 3))
+
+
+def test_without_calibration_the_worst_repetition_is_held_against_an_assumed_chance():
+    found = judge(now=BEFORE | {1: 0.2}, training=0.01)
+    assert (found.verdict, found.test) == ("worse", ALONE)
+    assert judge(now=BEFORE | {1: 0.2}).verdict == "fine"  # where nothing is assumed, nothing can be said
+
+
+def test_an_assumed_chance_lends_half_of_the_spread_where_no_lines_do():
+    """In a test of its own, beside that of the differences and that of the worst repetition."""
+    found = judge(training=0.01)
+    d = np.array([*BEFORE.values()]) - np.array([*NOW.values()])
+    se = sqrt((d.var(ddof=1) + 2 * 0.01**2) / 2 / 4)
+    assert found.test == PRIOR
+    assert found.p == pytest.approx(3 * stats.t.sf(d.mean() / se, 6))
+
+
+def test_a_small_loss_that_is_certain_needs_no_assumption():
+    found = judge(now={r: v - 0.02 - 0.0001 * r for r, v in BEFORE.items()}, training=0.03)
+    assert (found.verdict, found.test) == ("worse", PAIRED)
+
+
+@pytest.mark.parametrize(("lines", "blocks"), [(1, 20), (2, 10), (5, 8), (6, 8)])
+def test_a_drop_from_90_to_60_fails_a_table_that_is_redrawn_whatever_its_shape(lines, blocks):
+    """Three repetitions without calibration: a paired t of two degrees would be blind after Holm."""
+    rng = np.random.default_rng(lines)
+    for _ in range(20):
+        pairs = []
+        for line in range(lines * blocks):
+            before, now = rng.normal(0.9, 0.01, (2, 3))
+            now -= 0.3 * (line == 0)
+            values = (dict(enumerate(side.tolist())) for side in (before, now))
+            pairs.append(Pair(ACCURACY, *values, block=line // lines, training=0.013))
+        verdicts = [found.verdict for found in judged(pairs)]
+        assert verdicts[0] == "worse"
+        assert verdicts.count("worse") == 1
+
+
+def test_no_more_is_said_to_be_seen_than_there_is_to_lose():
+    noisy = {0: 0.9, 1: 0.2, 2: 0.9}
+    assert judge(before=noisy, now={0: 0.2, 1: 0.9, 2: 0.1}).detectable <= np.mean([*noisy.values()])
 
 
 def test_one_repetition_is_enough_where_noise_is_calibrated():
