@@ -59,7 +59,7 @@ def footnote(metric: str) -> str:
         f"difference: mean of {asked.title}, paired by repetition, with Student's 95 % interval; {UNCLEAR} unless Holm "
         f"p is at most 5 % and n at least {ENOUGH}. BCa: bootstrap interval, from {BCA_FROM} pairs on; with fewer it "
         f"covers too rarely. p: Student's, of this comparison by itself. Holm p: adjusted over the family: lifts of "
-        f"one data set, imbalance, extractor and classifier, or the gains of one data set, imbalance and extractor. "
+        f"one block, classifier and correction, or gains of one block and correction. "
         f"sign flips p: exact up to {EXACT_TO} pairs, assuming symmetry alone; in brackets the least that n pairs can "
         f"give, 0.0625 for 5. effect g: Hedges' g of the differences. detectable: the true difference that n such "
         f"pairs find four times in five; needed n: pairs that would find {worth} as often, {ENOUGH} at least; both by "

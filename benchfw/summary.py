@@ -144,9 +144,9 @@ def footnote(frame: pd.DataFrame, metric: str = PRIMARY) -> str:
         f"Both are means of differences paired by repetition, with [95 % interval] by Student's t, which speaks of "
         f"more repetitions on this data, not of other data. Without brackets there is no interval (one pair, or equal "
         f"differences). {UNCLEAR}: no reliable difference, since p is above 5 % once Holm has adjusted it (over the "
-        f"lifts with that classifier, or over all gains of the block), or there are fewer than {ENOUGH} pairs. "
-        f"minority recall: mean recall of the classes with fewer training samples than the mean, and its lift. "
-        f"seconds: to augment and classify, mean of a repetition."
+        f"lifts with that classifier and correction, or the gains with that correction), or there are fewer than "
+        f"{ENOUGH} pairs. minority recall: mean recall of the classes with fewer training samples than the mean, and "
+        f"its lift. seconds: to augment and classify, mean of a repetition."
     )
 
 

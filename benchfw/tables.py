@@ -34,7 +34,7 @@ ALL = "(all)"  # in brackets, since a class may be named all
 COUNTED = {"n_train": "n_train", "n_test": "n_test", "n_fake": "n_fake", "n_compared": "n", "d": "d"}
 FIDELITY_KEY = ("dataset", "imbalance", "extractor", "augmenter", "class")
 REFERENCE = ("augmenter", "classifier", "correction")  # what names a line inside its data set, imbalance and extractor
-FAMILY = {"lift": (0, 1, 2, 4), "gain": (0, 1, 2)}  # places in a line that the family of a comparison shares
+FAMILY = {"lift": (0, 1, 2, 4, 5), "gain": (0, 1, 2, 5)}  # places in a line that the family of a comparison shares
 LIFTED = ("n", "mean", "low", "high", "p", "holm")
 TESTS = (*LIFTED, "sd", "bca_low", "bca_high", "sign_flip", "sign_flip_least", "effect", "detectable", "underpowered")
 SECONDS = ("embed_seconds", "augment_seconds", "fidelity_seconds", "classify_seconds", "score_seconds")
@@ -53,11 +53,12 @@ def table(rows: Iterable[Row], *, classifiers: Sequence[str], versus: Mapping[st
         m_lift, m_lift_low, m_lift_high, m_lift_n    paired with augmenter `none`, same classifier and correction
         m_gain, m_gain_low, m_gain_high, m_gain_n    paired with the reference line of the same block
         m_lift_p, m_lift_holm, m_gain_p, m_gain_holm Student's p of these, and adjusted by Holm over the family
-    in the metric's own unit. The family of a lift: those of its data set, imbalance, extractor and classifier; of a
-    gain: those of its data set, imbalance and extractor. A line is not compared with itself: NaN, no pairs. Cells that
-    are not done are told in the status; a group without a done cell has one line, with correction `none`. A correction
-    that repeats another in every repetition has no line, but others are paired with it by its name. `attrs` hold the
-    `reference` of the gains and the first `classifier`. Raises UsageError when no line is what versus names.
+    in the metric's own unit. The family of a lift: those of its data set, imbalance, extractor, classifier and
+    correction; of a gain: those of its data set, imbalance, extractor and correction. A line is not compared with
+    itself: NaN, no pairs. Cells that are not done are told in the status; a group without a done cell has one line,
+    with correction `none`. A correction that repeats another in every repetition has no line, but others are paired
+    with it by its name. `attrs` hold the `reference` of the gains and the first `classifier`. Raises UsageError when no
+    line is what versus names.
     """
     import pandas as pd
 

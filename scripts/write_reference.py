@@ -47,13 +47,13 @@ COLUMNS = {
     "lift_low": "lower end of its 95 % interval; empty where there is none",
     "lift_high": "upper end",
     "lift_p": "two-sided p of Student's t; empty where there is no interval",
-    "lift_holm": "the same, adjusted by Holm over the lifts of the same data set, imbalance, extractor and classifier",
+    "lift_holm": "the same, adjusted by Holm over the lifts of the same block, classifier and correction",
     "lift_n": "pairs behind it",
     "gain": "mean difference from the reference line",
     "gain_low": "lower end of its 95 % interval; empty where there is none",
     "gain_high": "upper end",
     "gain_p": "two-sided p of Student's t; empty where there is no interval",
-    "gain_holm": "the same, adjusted by Holm over the gains of the same data set, imbalance and extractor",
+    "gain_holm": "the same, adjusted by Holm over the gains of the same block and correction",
     "gain_n": "pairs behind it",
 }
 TESTS = {
