@@ -13,10 +13,9 @@ from benchfw.errors import UsageError, os_words
 from benchfw.experiment import AXES as MATRIX
 from benchfw.experiment import Experiment
 from benchfw.hits import Split  # noqa: TC001  # pydantic reads it
-from benchfw.measured import settings_of
 from benchfw.metrics import metric_named
 from benchfw.noise import Noise  # noqa: TC001  # pydantic reads it
-from benchfw.store import FREE, as_bytes, saving, write_atomically
+from benchfw.store import FREE, as_bytes, saving, settings_of, write_atomically
 from benchfw.tables import KEY
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchfw import predictions
 from benchfw.errors import StoreError, UsageError
 from benchfw.hits import Split, left_out
-from benchfw.store import RunDirectory, read_json
+from benchfw.store import RunDirectory, read_json, settings_of
 from benchfw.tables import AXES, corrections_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from benchfw.experiment import Experiment
     from benchfw.predictions import Predictions
 
     Row = Mapping[str, Any]
@@ -197,12 +196,6 @@ def _check(row: Row, path: Path) -> None:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the row"
         raise UsageError(f"{path}: {where}: {first['msg']}; delete it and run the same command again") from error
-
-
-def settings_of(experiment: Experiment) -> dict[str, Any]:
-    """An experiment as JSON values; its parameters of components are in the labels."""
-    content = {name: value for name, value in asdict(experiment).items() if name != "set"}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
 
 
 def lines_of(rows: Sequence[Row], root: Path) -> dict[Labels, dict[int, Reading]]:

@@ -326,7 +326,7 @@ class RunDirectory:
     def _check_owner(self, experiment: Experiment) -> None:
         if self.manifest.is_file():
             there = self._manifest()["experiment"]
-            wanted = _identity(experiment)
+            wanted = settings_of(experiment)
             differs = [name for name in wanted if name not in FREE and wanted[name] != there.get(name)]
             if differs:
                 name = differs[0]
@@ -336,17 +336,18 @@ class RunDirectory:
             raise UsageError(f"{self.root} is not empty and holds no run of benchfw; choose another --out")
 
 
-def _identity(experiment: Experiment) -> dict[str, Any]:
+def settings_of(experiment: Experiment) -> dict[str, Any]:
+    """An experiment as JSON values; its parameters of components are in the labels."""
     content = {name: value for name, value in asdict(experiment).items() if name != "set"}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
 
 
 def _manifest(planned: Sequence[Planned]) -> dict[str, Any]:
     cells = [{"id": p.cell.id, "axes": p.cell.axes, "key": p.keys.cell, "misfit": p.misfit} for p in planned]
-    return {"format": FORMAT, "experiment": _identity(planned[0].cell.experiment), "cells": cells}
+    return {"format": FORMAT, "experiment": settings_of(planned[0].cell.experiment), "cells": cells}
 
 
 def experiment_digest(experiment: Experiment) -> str:
     """Eight hexadecimal digits that tell one resolved experiment from another."""
-    content = {name: value for name, value in _identity(experiment).items() if name not in FREE}
+    content = {name: value for name, value in settings_of(experiment).items() if name not in FREE}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

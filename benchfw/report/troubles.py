@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchfw.store import TROUBLE
 from benchfw.tables import AXES
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 NAMED = 30  # cells that a reason names
 INTERRUPTED = "it has not run yet, or was interrupted"
-BAD = ("failed", "oom", "killed")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def warnings(run: Run) -> list[Trouble]:
 
 
 def _gravity(status: str) -> int:
-    order = [*BAD, "not run", "skipped"]
+    order = [*TROUBLE, "not run", "skipped"]
     return order.index(status) if status in order else 0
 
 
