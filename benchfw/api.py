@@ -98,6 +98,7 @@ def run(
     device: str = "auto",
     jobs: int = 0,
     progress: bool = False,
+    plugins: Sequence[str | Path] = (),
 ) -> Results:
     """Run an experiment and return its results; finished cells in the same directory are reused.
 
@@ -105,7 +106,7 @@ def run(
     augmenters, classifiers: replace the experiment's axis, as texts (`"smote@k=3"`). settings: the experiment's
     settings (`{"repetitions": 8}`) and parameters of components (`{"augmenter.smote.k": 3}`). out: the results
     directory; default results/<experiment>. cache: the stage cache; default the user's, "off" for none. jobs: worker
-    processes; 0 runs in this process. progress: show it on standard error.
+    processes; 0 runs in this process. progress: show it on standard error. plugins: files, each of which is a plugin.
 
     Raises UsageError for what is unknown or wrong, StoreError when results cannot be kept. A cell that fails raises
     nothing: it is a row with its reason.
@@ -116,7 +117,7 @@ def run(
     lists = {name: [texts] if isinstance(texts, str) else texts and list(texts) for name, texts in axes}
     wanted = experiments.requested(experiment, {**lists, **plain, "set": dotted})
     how = runner.Settings(Path(out) if out else None, runner.cache_named(cache), device, jobs)
-    planned = runner.plan(wanted, how, installed())
+    planned = runner.plan(wanted, how, installed(tuple(map(str, plugins))))
     directory = runner.directory_for(planned, how, wanted, experiment)
     with watcher() if progress else nullcontext(runner.Silent()) as watching:
         runner.run(planned, directory, how, watching)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchfw.cli_plugins import NoPlugins, PluginFiles, loaded, plugin
 from benchfw.cli_results import Baseline, check, exit_code, report, table
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from benchfw.experiment import Experiment
     from benchfw.keys import Planned
+    from benchfw.registry import Registry
     from benchfw.runner import Settings
     from benchfw.store import RunDirectory
 
@@ -109,12 +111,14 @@ def run(
     in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, for a debugger.")] = False,
     cache: Cache = None,
     out: Out = None,
+    plugins: PluginFiles = None,
+    no_plugins: NoPlugins = False,
 ) -> None:
     """Run an experiment and print its table; the same command again goes on where it stopped."""
     axes = _axes(dataset, imbalance, extractor, augmenter, classifier)
     changes = axes | _changes(repetitions, seed, threads, reference, deterministic)
     settings = _settings(out, cache, device, 0 if in_process else jobs)
-    planned, directory = _planned(experiment, changes, assignments, settings)
+    planned, directory = _planned(experiment, changes, assignments, settings, loaded(plugins, no_plugins))
     statuses = _run(planned, directory, settings)
     _print_results(directory)
     raise typer.Exit(exit_code(statuses))
@@ -138,6 +142,8 @@ def plan(
     cache: Cache = None,
     out: Out = None,
     json: Annotated[bool, typer.Option("--json", help="Print the cells as JSON.")] = False,
+    plugins: PluginFiles = None,
+    no_plugins: NoPlugins = False,
 ) -> None:
     """Say what `run` would do with the same options: cells to run, finished, skipped with reasons."""
     from benchfw import runner
@@ -146,7 +152,7 @@ def plan(
     axes = _axes(dataset, imbalance, extractor, augmenter, classifier)
     changes = axes | _changes(repetitions, seed, threads, reference, deterministic)
     settings = _settings(out, cache, device, None)
-    planned, directory = _planned(experiment, changes, assignments, settings)
+    planned, directory = _planned(experiment, changes, assignments, settings, loaded(plugins, no_plugins))
     preview = runner.preview(planned, directory, settings)
     if json:
         from json import dumps
@@ -161,40 +167,43 @@ def list_(
     kind: Annotated[
         str | None, typer.Argument(metavar=KIND, help="What to list; default everything.", autocompletion=_listed)
     ] = None,
+    plugins: PluginFiles = None,
+    no_plugins: NoPlugins = False,
 ) -> None:
     """List the installed data sets, extractors, augmenters and classifiers, and the packaged experiments."""
     from benchfw import console as screen
     from benchfw.experiment import packaged
-    from benchfw.registry import KINDS, installed
 
     _check_kind(kind or "experiment")
     there = screen.console()
     if kind != "experiment":
-        screen.print_components(installed(), [kind] if kind else KINDS, there)
+        registry = loaded(plugins, no_plugins)
+        screen.print_components(registry, [kind] if kind else LISTED[:-1], there)
     if kind in (None, "experiment"):
         screen.print_experiments(packaged(), there)
-    screen.print_broken(installed().broken, screen.console(stderr=True))
 
 
 @app.command()
 def show(
     kind: Annotated[str, typer.Argument(metavar=KIND, help="What it is.", autocompletion=_listed)],
     name: Annotated[str, typer.Argument(help="Its name, as `list` prints it.")],
+    plugins: PluginFiles = None,
+    no_plugins: NoPlugins = False,
 ) -> None:
     """Show one component, with its parameters, bounds, presets and source; or one experiment."""
     from benchfw import console as screen
     from benchfw.experiment import load, to_toml
-    from benchfw.registry import installed
 
     _check_kind(kind)
     if kind == "experiment":
         typer.echo(to_toml(load(name)), nl=False)
     else:
-        screen.print_component(kind, installed().registered(kind, name), screen.console())
+        screen.print_component(kind, loaded(plugins, no_plugins).registered(kind, name), screen.console())
 
 
 for command in (table, report, check):
     app.command()(command)
+app.add_typer(plugin)
 
 
 @app.command()
@@ -209,16 +218,17 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where its runs go; default results/calibration/EXPERIMENT.")
     ] = None,
+    plugins: PluginFiles = None,
+    no_plugins: NoPlugins = False,
 ) -> None:
     """Measure how much chance in training moves each line of a baseline, and keep that in the file."""
     from benchfw import baseline as baselines
     from benchfw import calibration
     from benchfw.console import console
     from benchfw.console_gate import print_calibration
-    from benchfw.registry import installed
 
     before, settings = baselines.read(baseline), _settings(out, cache, device, 0 if in_process else jobs)
-    reruns = calibration.reruns(before, settings, installed(), repeats=repeats, same=same)
+    reruns = calibration.reruns(before, settings, loaded(plugins, no_plugins), repeats=repeats, same=same)
     for rerun in reruns:
         _run(rerun.planned, rerun.directory, rerun.settings)
     found = calibration.of_reruns(before, reruns)
@@ -262,14 +272,13 @@ def _settings(out: Path | None, cache: str | None, device: str, jobs: int | None
 
 
 def _planned(
-    name: str | None, changes: dict[str, Any], assignments: list[str] | None, settings: Settings
+    name: str | None, changes: dict[str, Any], assignments: list[str] | None, settings: Settings, registry: Registry
 ) -> tuple[list[Planned], RunDirectory]:
     from benchfw import runner
     from benchfw.experiment import requested
-    from benchfw.registry import installed
 
     wanted: Experiment = requested(name, changes, tuple(assignments or ()))
-    planned = runner.plan(wanted, settings, installed())
+    planned = runner.plan(wanted, settings, registry)
     return planned, runner.directory_for(planned, settings, wanted, name)
 
 

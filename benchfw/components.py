@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchfw.context import Context
     from benchfw.data import FeatureSet, FeatureSpace, ImageSet, Layout, Predictor, Sample
     from benchfw.dataset import FeatureDataset, ImageDataset
+    from benchfw.plugins import Origin
     from benchfw.training import Network
 
 PLAIN = re.compile(r"(?!(?:none|true|false)$)[A-Za-z_./~][\w./~+-]*")  # text that reads back as itself, unquoted
@@ -60,6 +61,8 @@ class Component:
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     source: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
+    origin: ClassVar[Origin | None] = None  # the plugin that brought it; set when it is loaded
+    asked: ClassVar[str] = ""  # `distribution:name`, where it was asked for so
 
     @property
     def accepts(self) -> Sequence[Layout]:
@@ -82,6 +85,11 @@ def parameters(component: Component) -> dict[str, Any]:
     return {field.name: getattr(component, field.name) for field in dataclasses.fields(component)}
 
 
+def called(component: Component | type[Component]) -> str:
+    """Its name; with the distribution before it, `dist:name`, where somebody asked for it so."""
+    return component.asked or component.name
+
+
 def label(component: Component) -> str:
     """How a table names it, in the shortest way: `smote`, `smote@k=3`, `gan-feature@paper`, `gan-feature@paper,z=8`."""
     values = parameters(component)
@@ -92,7 +100,7 @@ def label(component: Component) -> str:
         rest = [f"{name}={as_text(value)}" for name, value in values.items() if value != start[name]]
         ways.insert(0, [preset] * bool(preset) + rest)  # of two equally short ways, the later preset's
     parts = min(ways, key=len)
-    return f"{component.name}@{','.join(parts)}" if parts else component.name
+    return f"{called(component)}@{','.join(parts)}" if parts else called(component)
 
 
 def as_text(value: object) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from benchfw.components import Component
     from benchfw.plan import Cell
-    from benchfw.registry import Broken, Registered, Registry
+    from benchfw.registry import Registered, Registry
     from benchfw.runner import Start
 
 PIPE_WIDTH = 10_000  # columns where there is no terminal: whoever reads a pipe or a file wants whole lines
@@ -253,10 +253,7 @@ def print_components(registry: Registry, kinds: Iterable[str], there: Console) -
     for kind in kinds:
         made = Table(title=f"{kind}s", title_justify="left", title_style="bold", show_edge=False, show_header=False)
         for name in registry.names(kind):
-            try:
-                made.add_row(name, plain(_first_line(registry.get(kind, name))))
-            except Exception as error:  # a name that two distributions brought
-                made.add_row(name, plain(str(error), style=BAD))
+            made.add_row(plain(name), plain(_first_line(registry.get(kind, name))))
         there.print(made)
         there.print()
 
@@ -267,12 +264,6 @@ def print_experiments(descriptions: Mapping[str, str], there: Console) -> None:
     for name, description in descriptions.items():
         made.add_row(name, plain(description))
     there.print(made)
-
-
-def print_broken(broken: Iterable[Broken], there: Console) -> None:
-    """The plugins that could not be loaded, a line each."""
-    for plugin in broken:
-        there.print(plain(str(plugin), style=BAD), soft_wrap=True)
 
 
 def print_component(kind: str, found: Registered, there: Console) -> None:

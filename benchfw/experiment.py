@@ -96,6 +96,13 @@ def load(name: str) -> Experiment:
     return from_mapping({"name": Path(name).stem, **content}, f"experiment {name}")
 
 
+@cache
+def packaged_axis(name: str, axis: str) -> tuple[str, ...]:
+    """What the packaged experiment of that name has on an axis; nothing where there is none of that name."""
+    values: tuple[str, ...] = getattr(load(name), axis) if name in packaged() else ()
+    return values
+
+
 def from_mapping(content: Mapping[str, object], where: str) -> Experiment:
     """The experiment that a TOML file holds. Raises UsageError for unknown keys and wrong values."""
     return changed(Experiment(), where, dict(content))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pluggy
 
 PROJECT = "benchfw"
-ENTRY_POINT_GROUP = "benchfw.v1"
+ENTRY_POINT_GROUP = "benchfw.v1"  # the number is the version of all that a plugin may rely on
+GROUP = re.compile(r"benchfw\.v(\d+)")
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

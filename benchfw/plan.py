@@ -19,13 +19,15 @@ from benchfw.components import (
     NeuralExtractor,
     Selector,
     Synthesizer,
+    called,
     label,
     parameters,
 )
 from benchfw.errors import UsageError, did_you_mean
-from benchfw.experiment import REFERENCES, Experiment
+from benchfw.experiment import REFERENCES, Experiment, packaged_axis
 from benchfw.imbalance import Imbalance
-from benchfw.registry import KINDS, Registry
+from benchfw.plugins import KINDS
+from benchfw.registry import Registry, installed, of_origins, origin_of
 from benchfw.seeding import TRAINING, seed_for, stage_seed
 from benchfw.settings import configure, parse_named
 
@@ -152,15 +154,20 @@ def _with_references(augmenters: list[Any], experiment: Experiment, registry: Re
 
 
 def _component(text: str, kind: str, experiment: Experiment, registry: Registry) -> Component:
+    """The configured component. What the packaged experiment names, or every run adds, is benchfw's own.
+
+    So a plugin that takes one of these names changes no such run; anything else of that name must be told apart.
+    """
     named = parse_named(text)
-    component = registry.get(kind, named.name)
-    prefix = f"{kind}.{named.name}."
-    overrides = {key.removeprefix(prefix): value for key, value in experiment.set if key.startswith(prefix)}
-    return configure(component, named, f"{kind}.{named.name}", overrides)
+    ours = text in REFERENCES or text in packaged_axis(experiment.name, f"{kind}s")
+    component = registry.get(kind, named.name, ours=ours)
+    where = f"{kind}.{called(component)}"
+    overrides = {key.removeprefix(f"{where}."): value for key, value in experiment.set if key.startswith(f"{where}.")}
+    return configure(component, named, where, overrides)
 
 
 def _check_settings(experiment: Experiment, axes: dict[str, list[Component]]) -> None:
-    used = {f"{kind}.{component.name}" for kind in KINDS for component in axes[kind]}
+    used = {f"{kind}.{called(component)}" for kind in KINDS for component in axes[kind]}
     for key, _ in experiment.set:
         component = key.rpartition(".")[0]
         if component not in used:
@@ -175,9 +182,14 @@ def _check_bounds(experiment: Experiment) -> None:
 
 
 def as_json(cell: Cell) -> str:
-    """The cell as text, for a worker process."""
-    components = {kind: dump(getattr(cell, kind)) for kind in KINDS}
-    rest = {"repetition": cell.repetition, "experiment": dataclasses.asdict(cell.experiment)}
+    """The cell as text, for a worker process, with the plugins that it needs."""
+    found = [getattr(cell, kind) for kind in KINDS]
+    components = {
+        kind: {"name": called(component), "parameters": parameters(component)}
+        for kind, component in zip(KINDS, found, strict=True)
+    }
+    plugins = [origin_of(component) for component in found if not isinstance(component, Given)]
+    rest = {"repetition": cell.repetition, "experiment": dataclasses.asdict(cell.experiment), "plugins": plugins}
     return json.dumps({**components, "imbalance": str(cell.imbalance), **rest})
 
 
@@ -186,9 +198,10 @@ def dump(component: Component) -> dict[str, Any]:
     return {"name": component.name, "parameters": parameters(component)}
 
 
-def from_json(text: str, registry: Registry) -> Cell:
-    """The cell that `as_json` wrote."""
+def from_json(text: str) -> Cell:
+    """The cell that `as_json` wrote; no other plugin than its own is loaded. Raises PluginError when one cannot be."""
     content = json.loads(text)
+    registry = installed() if None in content["plugins"] else of_origins(content["plugins"])
     components = {kind: registry.get(kind, content[kind]["name"])(**content[kind]["parameters"]) for kind in KINDS}
     stored = content["experiment"].items()
     settings: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}

@@ -1,46 +1,25 @@
-"""Find plugins, load each in isolation, and give components by name; a broken plugin is named and stops nobody."""
+"""Components by kind and name, from all plugins; two of one name are told apart as `distribution:name`."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections import defaultdict
+from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from benchfw import hookspecs
-from benchfw.components import (
-    Classifier,
-    Component,
-    Dataset,
-    Extractor,
-    Given,
-    JointTrainer,
-    NeuralExtractor,
-    Selector,
-    Synthesizer,
-)
+from benchfw.components import Component, Given
 from benchfw.errors import PluginError, UsageError, did_you_mean
-from benchfw.settings import check_parameters
+from benchfw.plugins import HOOKS, KINDS, NAME, OURS, ROLES, Found, Origin, Plugin, allowed, load, normal, origins
+from benchfw.plugins import registered_by as registered_by_plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
 
-ROLES: dict[str, tuple[type[Component], ...]] = {
-    "dataset": (Dataset,),
-    "extractor": (Extractor, NeuralExtractor),
-    "augmenter": (Synthesizer, Selector, JointTrainer),
-    "classifier": (Classifier,),
-}
-KINDS = tuple(ROLES)
-HOOKS = tuple(f"register_{kind}s" for kind in KINDS)
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+__all__ = ["HOOKS", "KINDS", "NAME", "ROLES", "Registered", "Registry", "installed", "of_origins"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Registered:
     """A component and the distribution that brought it."""
 
@@ -48,110 +27,130 @@ class Registered:
     distribution: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Broken:
-    """A plugin that could not be loaded, and why, in one line."""
-
-    plugin: str
-    distribution: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin!r} of {self.distribution} was not loaded: {self.reason}"
-
-
 class Registry:
-    """Components by kind and name."""
+    """Components by kind and name, and what became of each plugin."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, list[Registered]]] = {kind: defaultdict(list) for kind in KINDS}
-        self._found["extractor"][Given.name].append(Registered(Given, "benchfw"))
-        self.broken: list[Broken] = []
+        self._found["extractor"][Given.name].append(Registered(Given, OURS))
+        self._asked: dict[Registered, type[Component]] = {}
+        self.plugins: list[Plugin] = []
 
     def add(self, plugin: ModuleType, distribution: str) -> None:
-        """Call the hooks of one plugin. Raises PluginError, and adds nothing, when any of it breaks the contract."""
-        manager = pluggy.PluginManager(hookspecs.PROJECT)
-        manager.add_hookspecs(hookspecs)
-        _register(manager, plugin)
-        found: list[tuple[str, type[Component]]] = []
-        for kind, hook in zip(KINDS, HOOKS, strict=True):
-            components: list[type[Component]] = []
-            getattr(manager.hook, hook)(register=components.append)
-            found += [(kind, component) for component in components]
-        for kind, component in found:
-            _check(component, kind)
+        """Take what a module registers. Raises PluginError, and adds nothing, when it breaks the contract."""
+        self._keep(registered_by_plugin(plugin, Origin(distribution, "", distribution, "")), distribution)
+
+    def load(self, origin: Origin) -> Plugin:
+        """Load a plugin and take what it brings; a broken one brings nothing. Raises KeyboardInterrupt."""
+        plugin, found = load(origin)
+        for _, component in found:
+            component.origin = origin
+        self._keep(found, origin.distribution)
+        self.plugins.append(plugin)
+        return plugin
+
+    def _keep(self, found: Found, distribution: str) -> None:
         for kind, component in found:
             self._found[kind][component.name].append(Registered(component, distribution))
 
     def names(self, kind: str) -> list[str]:
-        """The names of all components of a kind, sorted."""
-        return sorted(self._found[kind])
+        """What may be asked for, sorted: each name once, or `distribution:name` for each of those that share one."""
+        return sorted(text for name in self._found[kind] for text in self._ways(kind, name))
 
-    def get(self, kind: str, name: str) -> type[Component]:
-        """The component of that kind and name.
+    def _ways(self, kind: str, name: str) -> list[str]:
+        found = self._found[kind][name]
+        return [name] if len(found) == 1 else [f"{one.distribution}:{name}" for one in found]
 
-        Raises UsageError for an unknown name, PluginError when two distributions brought it.
+    def get(self, kind: str, name: str, *, ours: bool = False) -> type[Component]:
+        """The component of that kind and name; raises as `registered` does."""
+        return self.registered(kind, name, ours=ours).component
+
+    def registered(self, kind: str, name: str, *, ours: bool = False) -> Registered:
+        """The component with its distribution. name: `smote`, or `distribution:smote`.
+
+        ours: of several with that name, take benchfw's own. Raises UsageError for an unknown name, PluginError when
+        several distributions brought it and none is named.
         """
-        return self.registered(kind, name).component
-
-    def registered(self, kind: str, name: str) -> Registered:
-        """The component with its distribution; raises as `get` does."""
-        found = self._found[kind].get(name)
+        distribution, colon, bare = name.rpartition(":")
+        found = self._found[kind].get(bare, [])
+        if colon:
+            found = [one for one in found if normal(one.distribution) == normal(distribution)]
+        elif ours:
+            found = [one for one in found if one.distribution == OURS] or found
         if not found:
-            broken = "".join(f"; {broken}" for broken in self.broken)
-            raise UsageError(f"no {kind} named {name!r}{did_you_mean(name, self._found[kind])}{broken}")
+            raise UsageError(f"no {kind} named {name!r}{did_you_mean(name, self.names(kind))}{self._hint()}")
         if len(found) > 1:
-            owners = " and ".join(sorted(registered.distribution for registered in found))
-            raise PluginError(f"{kind} {name!r} comes from {owners}; uninstall one of them")
-        return found[0]
+            raise PluginError(self._clash(kind, bare))
+        return self._as_asked(found[0]) if colon else found[0]
+
+    def _as_asked(self, found: Registered) -> Registered:
+        """The component under the name with which somebody told it apart; benchfw's own keep theirs."""
+        if found.distribution == OURS:
+            return found
+        if found not in self._asked:
+            component = found.component
+            asked = {"asked": f"{found.distribution}:{component.name}"}
+            copied = {name: getattr(component, name) for name in ("__module__", "__qualname__", "__doc__")}
+            self._asked[found] = type(component.__name__, (component,), copied | asked)
+        return Registered(self._asked[found], found.distribution)
+
+    def _hint(self) -> str:
+        missing = [plugin for plugin in self.plugins if plugin.status not in ("loaded", "slow")]
+        if not missing:
+            return ""
+        were = "plugin was" if len(missing) == 1 else "plugins were"
+        return f"; {len(missing)} {were} not loaded, see `benchfw plugin list`"
+
+    def clash_of(self, kind: str, name: str) -> str | None:
+        """What to say where several distributions bring this name; None where one does."""
+        return self._clash(kind, name) if len(self._found[kind].get(name, ())) > 1 else None
+
+    def _clash(self, kind: str, name: str) -> str:
+        owners = " and ".join(sorted(one.distribution for one in self._found[kind][name]))
+        return f"{kind} {name!r} comes from {owners}; say which: {' or '.join(sorted(self._ways(kind, name)))}"
+
+    def troubles(self) -> list[str]:
+        """What is wrong with the plugins, a line each: not loaded, slow, or of a name that another one has."""
+        said = [str(plugin) for plugin in self.plugins if plugin.status in ("broken", "other API", "slow")]
+        return said + [
+            text for kind in KINDS for name in sorted(self._found[kind]) if (text := self.clash_of(kind, name))
+        ]
 
 
 @cache
-def installed() -> Registry:
-    """All installed plugins, loaded once in a process, in the order of their distributions and names."""
-    registry = Registry()
-    points = entry_points(group=hookspecs.ENTRY_POINT_GROUP)
-    for point in sorted(points, key=lambda point: (_distribution(point), point.name)):
-        try:
-            registry.add(point.load(), _distribution(point))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin may even call sys.exit while it is imported
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            registry.broken.append(Broken(point.name, _distribution(point), reason))
+def installed(files: tuple[str, ...] = (), third_party: bool = True) -> Registry:
+    """All plugins that may load, loaded once in a process, in the order of their distributions and names.
+
+    files: plugins that are single files. third_party: whether others than benchfw's own load. Raises PluginError for a
+    file that cannot be loaded, UsageError for a wrong $BENCHFW_PLUGINS.
+    """
+    registry, found = Registry(), origins()
+    others = allowed(found) if third_party else set()
+    for origin in found:
+        if others is None or origin.distribution in {OURS, *others}:
+            registry.load(origin)
+        else:
+            registry.plugins.append(Plugin(origin, "not asked for", reason="--no-plugins or $BENCHFW_PLUGINS"))
+    for file in dict.fromkeys(map(Origin.of_file, files)):
+        plugin = registry.load(file)
+        if plugin.status == "broken":
+            raise PluginError(str(plugin))
     return registry
 
 
-def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "an unknown distribution"
+def of_origins(found: Iterable[Mapping[str, Any]]) -> Registry:
+    """The components of some plugins alone, as `origin_of` wrote them down; a worker loads no other plugin.
+
+    Raises PluginError when one of them cannot be loaded any more.
+    """
+    registry = Registry()
+    for origin in dict.fromkeys(Origin(**fields) for fields in found):
+        plugin = registry.load(origin)
+        if plugin.status not in ("loaded", "slow"):
+            raise PluginError(str(plugin))
+    return registry
 
 
-def _register(manager: pluggy.PluginManager, plugin: ModuleType) -> None:
-    """Give a plugin to pluggy, which says nothing of a hook that is misspelt or lacks its `@hookimpl`."""
-    try:
-        manager.register(plugin)
-    except pluggy.PluginValidationError as error:
-        raise PluginError(" ".join(str(error).split())) from error
-    hooks = manager.get_hookcallers(plugin)
-    for hook in hooks or ():
-        if not hook.has_spec():
-            raise PluginError(f"no hook named {hook.name!r}{did_you_mean(hook.name, HOOKS)}")
-    if not hooks:
-        raise PluginError(f"wants @hookimpl above one or more of {', '.join(HOOKS)}; found none")
-
-
-def _check(component: type[Component], kind: str) -> None:
-    roles = ROLES[kind]
-    *first, last = (role.__name__ for role in roles)
-    wanted = " or ".join([", ".join(first), last] if first else [last])
-    if not (isinstance(component, type) and issubclass(component, roles)):
-        raise PluginError(f"register_{kind}s: wants a subclass of {wanted}, found {component!r}")
-    where = f"{kind} {component.__name__}"
-    if not NAME.fullmatch(component.name):
-        raise PluginError(f"{where}: wants a name of lower-case words joined by hyphens, found {component.name!r}")
-    declared = component.__dict__.get("__dataclass_params__")
-    if declared is None or not declared.frozen:
-        raise PluginError(f"{where}: wants @dataclass(frozen=True) above the class, found none")
-    if not component.__doc__ or component.__doc__.startswith(f"{component.__name__}("):
-        raise PluginError(f"{where}: wants a docstring whose first line is its help text, found none")
-    check_parameters(component, where)
+def origin_of(component: Component) -> dict[str, Any] | None:
+    """Where a component comes from, as JSON; None for one that no plugin brought."""
+    return None if component.origin is None else asdict(component.origin)

@@ -72,11 +72,10 @@ def work(text: str, heard: Callable[[], None] | None = None) -> str:
     from benchfw.errors import StoreError
     from benchfw.place import Place
     from benchfw.plan import from_json
-    from benchfw.registry import installed
     from benchfw.store import StageCache
 
     task = json.loads(text)
-    cell = from_json(task["cell"], installed())
+    cell = from_json(task["cell"])
     place = Place(
         cache=StageCache(Path(task["cache"])),
         results=Path(task["results"]),
