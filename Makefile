@@ -1,7 +1,9 @@
 # make run     the first table: the reference augmenter beside the baselines
 # make test    the tests
-# make check   lint, test and gate: all that CI runs
+# make check   lint, docs, test and gate: all that CI runs
 # make gate    run the experiment quick, and fail where its table got worse than the committed baseline
+# make docs    build the documentation into site/, strictly: a link that leads nowhere fails
+# make reference   write into the pages what the code says of itself; with RUN=DIR also what that run printed
 # make speed   the speed measurements, each a ratio against a named reference
 # make clean   remove caches and builds; the environment and results/ stay
 #
@@ -21,7 +23,7 @@ INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 WANTS_311 = import sys; found = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) \
   and "benchfw wants Python 3.11 or newer, but $(PYTHON) is " + found + "; name another: make PYTHON=python3.12")
 
-.PHONY: run test check lint gate env speed clean
+.PHONY: run test check lint gate docs reference env speed clean
 
 run: $(VENV)/.installed
 	$(BIN)/benchfw run --augmenter gan-feature
@@ -29,7 +31,7 @@ run: $(VENV)/.installed
 test: env
 	$(BIN)/pytest
 
-check: lint test gate
+check: lint docs test gate
 
 lint: env
 	$(BIN)/ruff format --check
@@ -40,6 +42,12 @@ lint: env
 gate: $(VENV)/.installed
 	$(BIN)/benchfw run quick --out $(GATE_RUN)
 	$(BIN)/benchfw check $(GATE_RUN) --baseline results/reference/quick/baseline.json
+
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+reference: env
+	$(BIN)/python scripts/write_reference.py
 
 speed: env
 	$(BIN)/pytest tests/speed -o addopts="--strict-markers --strict-config" --benchmark-only
@@ -62,5 +70,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf build dist .benchmarks .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site .benchmarks .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find benchfw plugins tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,15 +1,17 @@
-"""Write into the pages what the code says of itself, so that they cannot disagree.
+"""What the code says of itself, for the pages of the documentation, so that the two cannot disagree.
 
-    python scripts/write_reference.py                 the blocks of README.md and docs/
-    python scripts/write_reference.py results/DIR     those, and what a run printed, from its results directory
+    python scripts/write_reference.py           write it into README.md and docs/
+    python scripts/write_reference.py --check   name the pages where it differs, and end with 5
 
-A block stands between `<!-- written: NAME -->` and `<!-- end -->`, where NAME is one of `BLOCKS`; what a run printed,
-between `<!-- printed: COMMAND -->` and `<!-- end -->`. All other text is written by hand.
+A block stands between `<!-- [[[cog put(NAME()) ]]] -->` and `<!-- [[[end]]] -->`, where NAME is a function of this
+module: cog calls it. What a run printed stays as it is, unless RUN names its results directory. All other text is
+written by hand.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 import tomllib
@@ -20,6 +22,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from cogapp import Cog
 from typer.models import ArgumentInfo
 
 from benchfw import cli, experiment, hookspecs, tables
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-WRITTEN = re.compile(r"(<!-- written: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-PRINTED = re.compile(r"(<!-- printed: [^>]+ -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 120
 
 COLUMNS = {
@@ -93,25 +94,23 @@ EXIT_CODES = {
 }
 
 
-def main(arguments: list[str]) -> None:
-    """Write all pages."""
-    printed = screenshot(Path(arguments[0])) if arguments else None
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        new = filled(text) if printed is None else illustrated(filled(text), printed)
-        if new != text:
-            page.write_text(new, encoding="utf-8")
-            print(f"written: {page.relative_to(ROOT)}")
+def main(arguments: list[str]) -> int:
+    """Let cog write all pages, or with `--check` compare them; returns its exit code."""
+    here = ["-I", str(Path(__file__).parent), "-p", f"from {Path(__file__).stem} import *", "-P", "--verbosity=1"]
+    check = ["--check", "--diff", "--check-fail-msg=the pages differ from the code: run make reference"]
+    done: int = Cog().main(["cog", *here, *(check if "--check" in arguments else ["-r"]), *map(str, PAGES)])
+    return done
 
 
-def filled(text: str) -> str:
-    """The text of a page with each of its blocks as the code has it now."""
-    return WRITTEN.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n{found[3]}", text)
+def put(text: str) -> None:
+    """Print a block with the blank lines that Markdown wants around it; cog puts it into the page."""
+    print(f"\n{text.strip()}\n")
 
 
-def illustrated(text: str, printed: str) -> str:
-    """The text of a page with what a run printed."""
-    return PRINTED.sub(lambda found: f"{found[1]}{printed}{found[2]}", text)
+def printed(before: str) -> str:
+    """What the run in the directory $RUN printed, as a fenced block; without one, what stood there before."""
+    directory = os.environ.get("RUN")
+    return screenshot(Path(directory)) if directory else before
 
 
 def screenshot(directory: Path) -> str:
@@ -127,7 +126,7 @@ def screenshot(directory: Path) -> str:
     table, costs = tables.table(rows, classifiers=planned.classifiers), tables.costs(rows)
     print_results(table, costs, planned.metric, screen)
     lines = (line.rstrip() for line in paper.getvalue().rstrip().splitlines())
-    return "\n```text\n" + "\n".join(lines) + "\n```\n\n"
+    return "```text\n" + "\n".join(lines) + "\n```"
 
 
 def rows(*heads: str, lines: Iterable[Iterable[object]]) -> str:
@@ -144,7 +143,9 @@ def prose(text: str) -> str:
 
 
 def code(text: object) -> str:
-    """A value in backticks; nothing for an empty text."""
+    """A value as code; nothing for an empty text. Not all readers of Markdown know how to escape | in backticks."""
+    if "|" in str(text):
+        return f"<code>{str(text).replace('|', '&#124;')}</code>"
     return f"`{text}`" if text != "" else ""
 
 
@@ -329,24 +330,5 @@ def _sentence(room: str) -> str:
     return (inspect.getdoc(import_module(f"benchfw.{room}")) or "").splitlines()[0]
 
 
-BLOCKS = {
-    "axes": axes,
-    "columns": columns,
-    "commands": commands,
-    "commands-in-short": commands_in_short,
-    "components": components,
-    "costs": costs,
-    "fidelity": fidelity,
-    "exit-codes": exit_codes,
-    "experiments": experiments,
-    "hooks": hooks,
-    "in-the-box": in_the_box,
-    "layers": layers,
-    "metrics": metrics,
-    "settings": settings,
-    "tests": tests,
-}
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
