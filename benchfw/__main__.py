@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line; what benchfw raises on purpose is one line on standard error and an exit code."""
     from benchfw.cli import app
+    from benchfw.completion import ASKED, answer
     from benchfw.errors import BenchfwError, StoreError
 
+    if os.environ.get(ASKED, "").startswith("complete_"):
+        answer(app)
     try:
         app()
     except BenchfwError as error:

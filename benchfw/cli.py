@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchfw import completion
 from benchfw.cli_plugins import NoPlugins, PluginFiles, loaded, plugin
 from benchfw.cli_results import Baseline, check, exit_code, report, table
 
@@ -34,7 +35,12 @@ KIND = "|".join(LISTED)
 
 
 Name = Annotated[
-    str | None, typer.Argument(metavar="[EXPERIMENT]", help="A packaged experiment or a TOML file; default quick.")
+    str | None,
+    typer.Argument(
+        metavar="[EXPERIMENT]",
+        help="A packaged experiment or a TOML file; default quick.",
+        autocompletion=completion.experiments,
+    ),
 ]
 Datasets = Annotated[
     list[str] | None,
@@ -43,36 +49,58 @@ Datasets = Annotated[
         "-d",
         help="Data set; repeat for more. Replaces the axis; with one that is not the experiment's own, and no "
         "--imbalance, the data is taken as it is (natural).",
+        autocompletion=completion.component("dataset"),
     ),
 ]
 Imbalances = Annotated[
     list[str] | None,
-    typer.Option("--imbalance", "-i", help="natural, exp:R, step:R or counts:a,b,...; :permuted permutes the classes."),
+    typer.Option(
+        "--imbalance",
+        "-i",
+        help="natural, exp:R, step:R or counts:a,b,...; :permuted permutes the classes.",
+        autocompletion=completion.imbalances,
+    ),
 ]
-Extractors = Annotated[list[str] | None, typer.Option("--extractor", "-e", help="Feature extractor, e.g. lenet5.")]
-Augmenters = Annotated[list[str] | None, typer.Option("--augmenter", "-a", help="Augmenter, e.g. smote@k=3.")]
-Classifiers = Annotated[list[str] | None, typer.Option("--classifier", "-c", help="Classifier, e.g. head.")]
+Extractors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extractor", "-e", help="Feature extractor, e.g. lenet5.", autocompletion=completion.component("extractor")
+    ),
+]
+Augmenters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--augmenter", "-a", help="Augmenter, e.g. smote@k=3.", autocompletion=completion.component("augmenter")
+    ),
+]
+Classifiers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--classifier", "-c", help="Classifier, e.g. head.", autocompletion=completion.component("classifier")
+    ),
+]
 Repetitions = Annotated[int | None, typer.Option(help="Repetitions, each with its own split and seeds.")]
 Seed = Annotated[int | None, typer.Option(help="Base seed.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of one cell; results depend on it.")]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="kind.name.parameter=value, or a setting of the experiment=value."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="kind.name.parameter=value, or a setting of the experiment=value.",
+        autocompletion=completion.assignments,
+    ),
 ]
 Reference = Annotated[bool, typer.Option("--reference/--no-reference", help="Add the augmenters none and random.")]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Refuse operations that give other bits each time, as a GPU has.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", autocompletion=completion.devices)]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes; default one for each core, on a GPU one.")]
 Cache = Annotated[
     str | None, typer.Option(metavar="DIR|off", help="Stage cache; default $BENCHFW_CACHE, else the user's.")
 ]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Results directory; default results/EXPERIMENT.")]
-
-
-def _listed() -> tuple[str, ...]:
-    return LISTED
 
 
 def _check_kind(kind: str) -> None:
@@ -165,7 +193,8 @@ def plan(
 @app.command(name="list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar=KIND, help="What to list; default everything.", autocompletion=_listed)
+        str | None,
+        typer.Argument(metavar=KIND, help="What to list; default everything.", autocompletion=completion.kinds),
     ] = None,
     plugins: PluginFiles = None,
     no_plugins: NoPlugins = False,
@@ -185,8 +214,8 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(metavar=KIND, help="What it is.", autocompletion=_listed)],
-    name: Annotated[str, typer.Argument(help="Its name, as `list` prints it.")],
+    kind: Annotated[str, typer.Argument(metavar=KIND, help="What it is.", autocompletion=completion.kinds)],
+    name: Annotated[str, typer.Argument(help="Its name, as `list` prints it.", autocompletion=completion.names)],
     plugins: PluginFiles = None,
     no_plugins: NoPlugins = False,
 ) -> None:

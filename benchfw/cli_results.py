@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchfw import completion
+
 if TYPE_CHECKING:
     from collections import Counter
 
@@ -32,7 +34,10 @@ def table(
         str | None,
         typer.Option(metavar="augmenter=A,classifier=C,correction=K", help="The line that gains are paired with."),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="The metric to show; default the experiment's.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="The metric to show; default the experiment's.", autocompletion=completion.metrics),
+    ] = None,
     tests: Annotated[bool, typer.Option("--tests", help="What the tests say of each difference instead.")] = False,
     format: Annotated[Format, typer.Option(help="How to print it.")] = Format.terminal,
 ) -> None:
@@ -61,7 +66,10 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file to write; default DIR/report.html.")
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="The metric to speak of; default the experiment's.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="The metric to speak of; default the experiment's.", autocompletion=completion.metrics),
+    ] = None,
     images: Annotated[
         bool | None,
         typer.Option("--images/--no-images", help="Show training images; default where a licence allows it."),
@@ -94,7 +102,10 @@ def check(
     baseline: Baseline,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Only this metric; repeat for more. With --update: what is gated from now on."),
+        typer.Option(
+            help="Only this metric; repeat for more. With --update: what is gated from now on.",
+            autocompletion=completion.metrics,
+        ),
     ] = None,
     tolerance: Annotated[
         list[str] | None,

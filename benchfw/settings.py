@@ -9,7 +9,7 @@ import types
 from dataclasses import Field, dataclass, fields
 from functools import cache
 from sys import modules
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import pydantic
 
@@ -126,6 +126,22 @@ def _in_words(kind: Any) -> str:
     if get_args(kind):
         return " | ".join(_in_words(part) for part in get_args(kind))
     return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def choices(component: type[Any], field: Field[Any]) -> list[object]:
+    """The values of a parameter that can be listed: those of a Literal, true and false, and None where it may be."""
+    return _listed(_types(component)[field.name])
+
+
+def _listed(kind: Any) -> list[object]:
+    if kind is bool:
+        return [True, False]
+    if kind is type(None):
+        return [None]
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    inner = () if get_origin(kind) is tuple else get_args(kind)
+    return [value for part in inner for value in _listed(part)]
 
 
 def check_parameters(component: type[Any], where: str) -> None:

@@ -1,0 +1,282 @@
+"""What a shell offers after Tab: names, presets, parameters and values, from the plugins. No heavy library is loaded.
+
+typer asks a function of this room for each option and argument, and prints what it gives for bash, zsh or fish. A word
+may be open, as `smote@k=` is: then the shell shall put no space behind it, so what may follow is offered too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import fields
+from functools import partial
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from benchfw.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, MutableMapping
+
+    from benchfw.components import Component
+
+Offer = tuple[str, str]  # a word and its line of help
+
+ASKED = "_BENCHFW_COMPLETE"  # typer's variable; `complete_bash` asks for words, `source_bash` for the script
+WORD = re.compile(r"[\w./~+:=@,-]+")  # what is itself in every shell, unquoted
+UNSAFE = str.maketrans(
+    {"[": "(", "]": ")", '"': "\N{RIGHT DOUBLE QUOTATION MARK}", "'": "\N{RIGHT SINGLE QUOTATION MARK}"}
+)
+LONGEST = 72  # letters of help beside a word
+OPEN = tuple("=.:@,/")  # how a word ends that is not finished
+BREAKS = frozenset("@=:")  # where bash breaks words, as far as ours have it
+DEVICES = {
+    "auto": "the GPU where there is one",
+    "cpu": "no GPU",
+    "cuda": "the first NVIDIA GPU",
+    "cuda:1": "the second one",
+    "mps": "Apple's GPU",
+}
+IMBALANCES = {
+    "natural": "the data as it is",
+    "exp:": "class sizes fall exponentially; R is largest over smallest",
+    "step:": "one half of the classes is R times as large as the other",
+    "counts:": "training samples of each class: a,b,... or 150x8",
+}
+RATIOS = ("10", "20", "50", "100")  # those of the literature
+
+
+def answer(app: Callable[[], object]) -> NoReturn:
+    """Answer a shell that asks through typer, and leave; nothing that a plugin prints reaches the terminal."""
+    kept, silent = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(silent, number)  # for good: a plugin may print when the process ends, too
+    stem, code, said = _rejoin(os.environ), 1, StringIO()
+    try:
+        with redirect_stdout(said):
+            app()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 0
+    except Exception:  # there is no place on the screen for it
+        said = StringIO()
+    lines = (line.removeprefix(stem) for line in said.getvalue().splitlines())
+    os.write(kept, "".join(f"{line}\n" for line in lines if line).encode())
+    os._exit(code)
+
+
+def _rejoin(environment: MutableMapping[str, str]) -> str:
+    """Join the words that bash has broken at `@`, `=` and `:`; what its answers begin with and bash already has.
+
+    bash hands over `-a smote @ k`, and replaces what stands after the last break; `@` itself belongs to that.
+    """
+    if environment.get(ASKED) != "complete_bash":
+        return ""
+    at = int(environment["COMP_CWORD"])
+    broken = environment["COMP_WORDS"].split("\n")[: at + 1]
+    words = broken[:1]
+    for before, word in pairwise(broken):
+        if len(words) > 1 and word and (BREAKS.issuperset(word) or (before and BREAKS.issuperset(before))):
+            words[-1] += word
+        else:
+            words.append(word)
+    environment["COMP_WORDS"], environment["COMP_CWORD"] = "\n".join(words), str(len(words) - 1)
+    *_, before, last = [*broken, ""] if BREAKS.issuperset(broken[-1]) else broken
+    value = words[-1].partition("=")[2] if words[-1].startswith("-") else words[-1]
+    return value.removesuffix("@" * before.endswith("@") + last)
+
+
+# ---- what typer asks: a word as far as it is typed -> the words that it may become ----
+
+
+def kinds(incomplete: str) -> list[Offer]:
+    """The kinds of `list` and `show`."""
+    return _fitting([*_kinds(), ("experiment", "")], incomplete)
+
+
+def kinds_of_plugins(incomplete: str) -> list[Offer]:
+    """The kinds of components."""
+    return _fitting(_kinds(), incomplete)
+
+
+def names(ctx: Any, incomplete: str) -> list[Offer]:
+    """The names of the kind that `show` was given."""
+    kind = ctx.params.get("kind")
+    if kind == "experiment":
+        return experiments(incomplete)
+    return _fitting(_names(ctx, kind), incomplete)
+
+
+def experiments(incomplete: str) -> list[Offer]:
+    """The packaged experiments, and TOML files."""
+    from benchfw.experiment import packaged
+
+    return _fitting(packaged().items(), incomplete) + paths(incomplete, ".toml")
+
+
+def imbalances(incomplete: str) -> list[Offer]:
+    """The forms of an imbalance; after exp: or step: the usual ratios, and then `:permuted`."""
+    return _stepwise(_imbalances, incomplete)
+
+
+def devices(incomplete: str) -> list[Offer]:
+    """Where training may happen."""
+    return _fitting(DEVICES.items(), incomplete)
+
+
+def metrics(incomplete: str) -> list[Offer]:
+    """The metrics' names, read from the source: importing that room loads numpy."""
+    from importlib.resources import files
+
+    source = (files("benchfw") / "metrics.py").read_text(encoding="utf-8")
+    return _fitting([(name, "") for name in re.findall(r'^ +Metric\("(\w+)"', source, re.MULTILINE)], incomplete)
+
+
+def component(kind: str) -> Callable[..., list[Offer]]:
+    """What typer asks for a component of that kind with its parameters: `smote`, `smote@k=3,fill=0.5`."""
+
+    def offers(ctx: Any, incomplete: str) -> list[Offer]:
+        return _stepwise(partial(_configured, ctx, kind), incomplete)
+
+    return offers
+
+
+def assignments(ctx: Any, incomplete: str) -> list[Offer]:
+    """`kind.name.parameter=value`, or `setting=value`."""
+    return _stepwise(partial(_assigned, ctx), incomplete)
+
+
+def paths(incomplete: str, suffix: str) -> list[Offer]:
+    """The directories that go on from what is typed, and the files with that suffix."""
+    start = incomplete[: incomplete.rfind("/") + 1]
+    begun = incomplete.removeprefix(start)
+    try:
+        there = sorted(Path(start or ".").iterdir())
+    except OSError:
+        return []
+    shown = [path for path in there if begun.startswith(".") or not path.name.startswith(".")]
+    found = [f"{start}{path.name}/" for path in shown if path.is_dir()]
+    return _fitting(
+        [(text, "") for text in found + [f"{start}{p.name}" for p in shown if p.suffix == suffix]], incomplete
+    )
+
+
+# ---- from the plugins ----
+
+
+def _kinds() -> list[Offer]:
+    from benchfw.plugins import KINDS
+
+    return [(kind, "") for kind in KINDS]
+
+
+def _registry(ctx: Any) -> Any:
+    """The plugins that the command line asks for so far; what they print is not for the shell."""
+    from benchfw.registry import installed
+
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        return installed(tuple(map(str, ctx.params.get("plugins") or ())), not ctx.params.get("no_plugins"))
+
+
+def _names(ctx: Any, kind: str) -> list[Offer]:
+    registry = _registry(ctx)
+    return [(name, _first_line(registry.get(kind, name))) for name in registry.names(kind)]
+
+
+def _first_line(component: type[Component]) -> str:
+    return (component.__doc__ or "").strip().splitlines()[0]
+
+
+def _configured(ctx: Any, kind: str, incomplete: str) -> list[Offer]:
+    name, at, typed = incomplete.partition("@")
+    if not at:
+        return _names(ctx, kind)
+    component = _registry(ctx).get(kind, name)
+    before, comma, part = typed.rpartition(",")
+    start = f"{name}@{before}{comma}"
+    key, equals, _ = part.partition("=")
+    if equals:
+        return [(f"{start}{key}={value}", line) for value, line in _values(component, key)]
+    given = {part.partition("=")[0] for part in before.split(",")}
+    found = [] if comma else [(preset, "preset") for preset in component.presets]
+    found += [(f"{name}=", line) for name, line in _parameters(component) if name not in given]
+    return [(f"{start}{text}", line) for text, line in found]
+
+
+def _assigned(ctx: Any, incomplete: str) -> list[Offer]:
+    key, equals, value = incomplete.partition("=")
+    if "." not in key:
+        return _set(key, value) if equals else [*((f"{kind}.", "") for kind, _ in _kinds()), *_settings()]
+    owner, _, parameter = key.rpartition(".")
+    kind, dot, name = owner.partition(".")
+    if not dot:
+        return [(f"{kind}.{name}.", line) for name, line in _names(ctx, kind)]
+    component = _registry(ctx).get(kind, name)
+    if equals:
+        return [(f"{key}={value}", line) for value, line in _values(component, parameter)]
+    return [(f"{owner}.{name}=", line) for name, line in _parameters(component)]
+
+
+def _settings() -> list[Offer]:
+    from benchfw.experiment import Experiment
+
+    return [(f"{name}=", line) for name, line in _parameters(Experiment) if name != "set"]
+
+
+def _set(setting: str, value: str) -> list[Offer]:
+    from benchfw.experiment import Experiment
+
+    found = metrics(value) if setting == "metric" else _values(Experiment, setting)
+    return [(f"{setting}={value}", line) for value, line in found]
+
+
+def _parameters(component: type[Any]) -> list[Offer]:
+    return [(field.name, field.metadata["help"]) for field in fields(component)]
+
+
+def _values(component: type[Any], name: str) -> list[Offer]:
+    """The default of a parameter, and what else it may be where that can be listed."""
+    from benchfw.components import as_text
+    from benchfw.settings import choices
+
+    (field,) = (field for field in fields(component) if field.name == name)
+    listed = choices(component, field)
+    listed += [field.default] * (field.default not in listed)
+    return [
+        (value if isinstance(value, str) else as_text(value), "default" * (value == field.default)) for value in listed
+    ]
+
+
+def _imbalances(incomplete: str) -> list[Offer]:
+    kind, colon, typed = incomplete.partition(":")
+    if kind not in ("exp", "step") or not colon:
+        return list(IMBALANCES.items())
+    ratios = [(f"{kind}:{ratio}", f"largest over smallest class: {ratio}") for ratio in RATIOS]
+    if not typed:
+        return ratios
+    return [*ratios, (f"{kind}:{typed.partition(':')[0]}:permuted", "another order of the classes in each repetition")]
+
+
+# ---- words ----
+
+
+def _stepwise(offers: Callable[[str], list[Offer]], incomplete: str) -> list[Offer]:
+    """The words that fit; with an open word that is the only one, also what may follow, else a space would follow."""
+    found = _fitting(offers(incomplete), incomplete)
+    if len(found) == 1 and found[0][0] != incomplete and found[0][0].endswith(OPEN):
+        found += _fitting(offers(found[0][0]), found[0][0])
+    return found
+
+
+def _fitting(offers: Iterable[Offer], incomplete: str) -> list[Offer]:
+    """The words that begin so and that no shell would read as anything but a word; the help without markup."""
+    fitting = [(word, line) for word, line in offers if word.startswith(incomplete) and WORD.fullmatch(word)]
+    return [(word, _plain(line)) for word, line in fitting]
+
+
+def _plain(line: str) -> str:
+    """A line that rich reads as no markup, and zsh as no code; cut where a list in a terminal would break it."""
+    line = re.sub(r"[`$\\]", "", printable(" ".join(line.split()))).translate(UNSAFE)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
