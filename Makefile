@@ -1,6 +1,7 @@
 # make run     the first table: the reference augmenter beside the baselines
 # make test    the tests
-# make check   lint, docs, test and gate: all that CI runs
+# make plugins the example plugin and a new one of each kind: installed, tested, run, and uninstalled again
+# make check   lint, docs, test, plugins and gate: all that CI runs
 # make gate    run the experiment quick, and fail where its table got worse than the committed baseline
 # make docs    build the documentation into site/, strictly: a link that leads nowhere fails
 # make reference   write into the pages what the code says of itself; with RUN=DIR also what that run printed
@@ -23,7 +24,7 @@ INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 WANTS_311 = import sys; found = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) \
   and "benchfw wants Python 3.11 or newer, but $(PYTHON) is " + found + "; name another: make PYTHON=python3.12")
 
-.PHONY: run test check lint gate docs reference env speed clean
+.PHONY: run test plugins check lint gate docs reference env speed clean
 
 run: $(VENV)/.installed
 	$(BIN)/benchfw run --augmenter gan-feature
@@ -31,7 +32,10 @@ run: $(VENV)/.installed
 test: env
 	$(BIN)/pytest
 
-check: lint docs test gate
+plugins: env
+	$(BIN)/python scripts/try_plugins.py
+
+check: lint docs test plugins gate
 
 lint: env
 	$(BIN)/ruff format --check

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchfw import completion
+
 if TYPE_CHECKING:
     from benchfw.registry import Registry
 
@@ -54,3 +56,28 @@ def list_(
         typer.echo(as_json(registry))
     else:
         print_plugins(registry, console())
+
+
+@plugin.command()
+def new(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="dataset|extractor|augmenter|classifier",
+            help="What it brings.",
+            autocompletion=completion.kinds_of_plugins,
+        ),
+    ],
+    name: Annotated[str, typer.Argument(help="Its name in tables: lower-case words joined by hyphens, e.g. my-aug.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A new or empty directory; default benchfw-NAME.")
+    ] = None,
+) -> None:
+    """Write the package of a new plugin: one component that works, its tests, and a workflow for CI."""
+    from benchfw.scaffold import Package, next_commands, write
+
+    package = Package(kind, name)
+    out = out or Path(package.distribution)
+    write(package, out)
+    typer.echo(f"{printed(str(out))}: the {package.noun} {name} works, and waits for your method in {package.source}")
+    typer.echo("\n".join(f"  {command}" for command in next_commands(package, out)))
