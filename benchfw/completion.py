@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from benchfw.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
 
     from benchfw.components import Component
 
@@ -54,7 +54,8 @@ def answer(app: Callable[[], object]) -> NoReturn:
     kept, silent = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(silent, number)  # for good: a plugin may print when the process ends, too
-    stem, code, said = _rejoin(os.environ), 1, StringIO()
+    code, said, shell = 1, StringIO(), os.environ[ASKED].removeprefix("complete_")
+    stem = _rejoin(os.environ) if shell == "bash" else ""
     try:
         with redirect_stdout(said):
             app()
@@ -62,8 +63,8 @@ def answer(app: Callable[[], object]) -> NoReturn:
         code = leaving.code if isinstance(leaving.code, int) else 0
     except Exception:  # there is no place on the screen for it
         said = StringIO()
-    lines = (line.removeprefix(stem) for line in said.getvalue().splitlines())
-    os.write(kept, "".join(f"{line}\n" for line in lines if line).encode())
+    found = [line.removeprefix(stem) for line in said.getvalue().splitlines() if line]
+    os.write(kept, "".join(f"{line}\n" for line in _behind(_option(os.environ), found, shell)).encode())
     os._exit(code)
 
 
@@ -72,8 +73,6 @@ def _rejoin(environment: MutableMapping[str, str]) -> str:
 
     bash hands over `-a smote @ k`, and replaces what stands after the last break; `@` itself belongs to that.
     """
-    if environment.get(ASKED) != "complete_bash":
-        return ""
     at = int(environment["COMP_CWORD"])
     broken = environment["COMP_WORDS"].split("\n")[: at + 1]
     words = broken[:1]
@@ -86,6 +85,19 @@ def _rejoin(environment: MutableMapping[str, str]) -> str:
     *_, before, last = [*broken, ""] if BREAKS.issuperset(broken[-1]) else broken
     value = words[-1].partition("=")[2] if words[-1].startswith("-") else words[-1]
     return value.removesuffix("@" * before.endswith("@") + last)
+
+
+def _option(environment: Mapping[str, str]) -> str:
+    """The `--option=` that the word at the cursor begins with, where the shell is not bash."""
+    begun = re.search(r"(?:^|\s)(--[\w-]+=)\S*$", environment.get("_TYPER_COMPLETE_ARGS", ""))
+    return begun[1] if begun else ""
+
+
+def _behind(option: str, found: list[str], shell: str) -> list[str]:
+    """The answer for what stands behind `--option=`, which typer leaves out: fish wants it, zsh shall pass over it."""
+    if not option or not found:
+        return found
+    return [f"compset -P '{option}'; {found[0]}", *found[1:]] if shell == "zsh" else [option + line for line in found]
 
 
 # ---- what typer asks: a word as far as it is typed -> the words that it may become ----
@@ -113,7 +125,7 @@ def experiments(incomplete: str) -> list[Offer]:
     """The packaged experiments, and TOML files."""
     from benchfw.experiment import packaged
 
-    return _fitting(packaged().items(), incomplete) + paths(incomplete, ".toml")
+    return _stepwise(lambda begun: [*packaged().items(), *_paths(begun, ".toml")], incomplete)
 
 
 def imbalances(incomplete: str) -> list[Offer]:
@@ -146,21 +158,6 @@ def component(kind: str) -> Callable[..., list[Offer]]:
 def assignments(ctx: Any, incomplete: str) -> list[Offer]:
     """`kind.name.parameter=value`, or `setting=value`."""
     return _stepwise(partial(_assigned, ctx), incomplete)
-
-
-def paths(incomplete: str, suffix: str) -> list[Offer]:
-    """The directories that go on from what is typed, and the files with that suffix."""
-    start = incomplete[: incomplete.rfind("/") + 1]
-    begun = incomplete.removeprefix(start)
-    try:
-        there = sorted(Path(start or ".").iterdir())
-    except OSError:
-        return []
-    shown = [path for path in there if begun.startswith(".") or not path.name.startswith(".")]
-    found = [f"{start}{path.name}/" for path in shown if path.is_dir()]
-    return _fitting(
-        [(text, "") for text in found + [f"{start}{p.name}" for p in shown if p.suffix == suffix]], incomplete
-    )
 
 
 # ---- from the plugins ----
@@ -257,6 +254,17 @@ def _imbalances(incomplete: str) -> list[Offer]:
     if not typed:
         return ratios
     return [*ratios, (f"{kind}:{typed.partition(':')[0]}:permuted", "another order of the classes in each repetition")]
+
+
+def _paths(incomplete: str, suffix: str) -> list[Offer]:
+    """The files with that suffix, and the directories that go on from what is typed."""
+    start = incomplete[: incomplete.rfind("/") + 1]
+    try:
+        there = sorted(Path(start or ".").iterdir())
+    except OSError:
+        return []
+    directories = [f"{start}{path.name}/" for path in there if path.is_dir()] if incomplete else []
+    return [(text, "") for text in directories + [f"{start}{path.name}" for path in there if path.suffix == suffix]]
 
 
 # ---- words ----
