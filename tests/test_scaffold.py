@@ -143,6 +143,7 @@ def test_what_is_written_is_typed(packages, tmp_path):
     [
         ("my-aug", "MyAug"),
         ("a", "A"),
+        ("repeat", "Repeat"),
         ("3d-warp", "Augmenter3dWarp"),
         ("context", "AugmenterContext"),
         ("true", "AugmenterTrue"),

@@ -75,9 +75,10 @@ class Package:
 
     @cached_property
     def component(self) -> str:
-        """The class: MyAug for my-aug, and AugmenterContext for context, which means something else in the module."""
+        """The class: MyAug for my-aug, and AugmenterContext for context, since the module imports another Context."""
         camel = "".join(word.capitalize() for word in self.name.split("-"))
-        used = {*re.findall(r"\w+", _template(f"{self.kind}.py")), *keyword.kwlist, *dir(builtins)}
+        imports = re.findall(r"^ *from .*", _template(f"{self.kind}.py"), re.MULTILINE)
+        used = {*re.findall(r"\w+", " ".join(imports)), *keyword.kwlist, *dir(builtins)}
         return camel if camel.isidentifier() and camel not in used else f"{self.kind.capitalize()}{camel}"
 
     @property
