@@ -92,11 +92,12 @@ def tested(package: Package) -> None:
 def listed(packages: list[Package]) -> None:
     """See that each is loaded, with its one component."""
     plugins = json.loads(python("benchfw", "plugin", "list", "--json", quiet=True))
-    found = {plugin["distribution"]: (plugin["status"], plugin["components"]) for plugin in plugins}
+    found = {plugin["distribution"]: plugin for plugin in plugins}
     for package in packages:
-        wanted = ("loaded", [{"kind": package.kind, "name": package.name}])
-        if found.get(package.distribution) != wanted:
-            sys.exit(f"{package.distribution}: wants {wanted}, found {found.get(package.distribution)}")
+        plugin = found.get(package.distribution, {"status": "not listed", "components": [], "what is wrong": ""})
+        if (plugin["status"], plugin["components"]) != ("loaded", [{"kind": package.kind, "name": package.name}]):
+            wrong = f"{plugin['status']} with {plugin['components']} {plugin['what is wrong']}"
+            sys.exit(f"{package.distribution}: wants it loaded with {package.kind} {package.name}, found it {wrong}")
 
 
 def tabled(packages: list[Package], out: Path) -> None:
