@@ -14,6 +14,7 @@ from benchfw import Classifier, Extractor, Synthesizer, hookimpl, param
 from benchfw.components import label
 from benchfw.errors import PluginError, UsageError
 from benchfw.registry import HOOKS, KINDS, ROLES, Registry, installed
+from benchfw.settings import configure, parse_named
 
 JITTER = '''
 from dataclasses import dataclass
@@ -285,11 +286,96 @@ def test_every_entry_point_of_this_project_loads():
     assert {plugin.status for plugin in installed().plugins if plugin.origin.distribution == "benchfw"} == {"loaded"}
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in installed().names(kind)])
+OURS = [  # whoever runs these tests may have plugins of others too
+    (kind, name)
+    for kind in KINDS
+    for name in installed().names(kind)
+    if installed().registered(kind, name).distribution == "benchfw"
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), OURS)
 def test_installed_components_are_what_their_kind_wants(kind, name):
     component = installed().get(kind, name)
     assert issubclass(component, ROLES[kind])
     assert label(component()) == name
     assert component.source
     assert hash(component()) == hash(replace(component()))
-    assert installed().registered(kind, name).distribution == "benchfw"
+
+
+# ---- two distributions, one name ----
+
+
+@pytest.fixture
+def clashing():
+    """A registry where two distributions bring augmenter `toy`, and one of them `other`."""
+
+    @dataclass(frozen=True)
+    class Second(Synthesizer):
+        """Do it the second way."""
+
+        name = "toy"
+        size: int = param(4, "how much")
+
+    def bringing(*components):
+        @hookimpl
+        def register_augmenters(register):
+            for component in components:
+                register(component)
+
+        return plugin(register_augmenters=register_augmenters)
+
+    registry = Registry()
+    registry.add(bringing(Toy, Other), "first")
+    registry.add(bringing(Second), "Second_Dist")
+    return registry
+
+
+def test_names_tell_apart_only_what_clashes(clashing):
+    assert clashing.names("augmenter") == ["Second_Dist:toy", "first:toy", "other"]
+
+
+def test_the_distribution_before_the_name_decides_and_stays_in_the_label(clashing):
+    found = clashing.get("augmenter", "first:toy")
+    assert label(found(size=5)) == "first:toy@size=5"
+    assert found().name == "toy"  # which enters seeds and keys, so it does not matter what else is installed
+    assert issubclass(found, Toy)
+    assert found() == clashing.get("augmenter", "first:toy")()
+    assert label(replace(found(), size=4)) == "first:toy@size=4"
+
+
+def test_the_distribution_is_compared_as_installers_do(clashing):
+    assert clashing.get("augmenter", "second-dist:toy")().size == 4
+
+
+def test_a_label_reads_back_as_what_it_labels(clashing):
+    component = clashing.get("augmenter", "second-dist:toy")(size=9)
+    named = parse_named(label(component))
+    assert configure(clashing.get("augmenter", named.name), named, "augmenter") == component
+
+
+def test_a_distribution_that_does_not_bring_the_name_is_refused(clashing):
+    with pytest.raises(UsageError, match=r"^no augmenter named 'third:toy'; did you mean 'first:toy'\?"):
+        clashing.get("augmenter", "third:toy")
+
+
+def test_ours_is_taken_only_where_it_is_asked_for(clashing):
+    @hookimpl
+    def register_augmenters(register):
+        register(Toy)
+
+    clashing.add(plugin(register_augmenters=register_augmenters), "benchfw")
+    with pytest.raises(PluginError, match="comes from Second_Dist and benchfw and first; say which: "):
+        clashing.get("augmenter", "toy")
+    assert clashing.get("augmenter", "toy", ours=True) is Toy
+    assert label(clashing.get("augmenter", "benchfw:toy")()) == "toy"
+
+
+def test_a_plugin_that_registers_a_name_twice_is_refused():
+    @hookimpl
+    def register_augmenters(register):
+        register(Toy)
+        register(Toy)
+
+    with pytest.raises(PluginError, match=r"^augmenter 'toy' is registered twice"):
+        Registry().add(plugin(register_augmenters=register_augmenters), "mine")
