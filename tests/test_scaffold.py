@@ -1,5 +1,6 @@
 """`benchfw plugin new` writes packages that work at once, and the example is the one that the README shows."""
 
+import os
 import re
 import subprocess
 import sys
@@ -56,6 +57,14 @@ def quoted(page, language, word):
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return next(block for block in blocks if word in block)
+
+
+def contract_of(*packages):
+    """Run the packages' own tests with their own settings, as if they were installed."""
+    path = os.pathsep.join(str(package / "src") for package in packages)
+    words = ("-v", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", packages[0] / "pyproject.toml")
+    command = [sys.executable, "-m", "pytest", *words, *(package / "tests" for package in packages)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +133,21 @@ def test_a_new_component_has_its_rows_in_a_table(kind, packages, here, home):
     assert row["scores"]["none"]["balanced_accuracy"] > 0.5  # chance: 0.33 for the new data set, 0.1 for digits
 
 
+def test_new_components_pass_their_own_tests(packages):
+    done = contract_of(*packages)
+    assert done.returncode == 0, done.stdout
+    assert [kind for kind in KINDS if f"test_contract[new-{kind}-" not in done.stdout] == []
+
+
+def test_a_method_that_breaks_the_contract_fails_the_tests_of_its_package(tmp_path):
+    package = written(tmp_path / "new", "augmenter")
+    module = module_of(package)
+    module.write_text(module.read_text().replace("torch.normal(rows, deviation, generator=rng)", "rows[:1]"))
+    done = contract_of(package)
+    assert done.returncode == 1, done.stdout
+    assert "test_contract[my-part-rows]" in done.stdout
+
+
 @pytest.mark.parametrize("command", [("format", "--check"), ("check",)], ids=" ".join)
 def test_what_is_written_is_formatted_and_linted(command, packages):
     ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", *packages]
@@ -173,7 +197,6 @@ def test_beginning_a_plugin_loads_nothing_heavy(tmp_path):
 
 def test_the_readme_shows_the_example_as_it_is():
     assert quoted("README.md", "python", "class Jitter") == module_of(EXAMPLE).read_text()
-    assert (EXAMPLE / "pyproject.toml").read_text().startswith(quoted("README.md", "toml", "benchfw-jitter") + "\n[")
 
 
 def test_the_smallest_augmenter_has_25_lines_at_most():
