@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,9 @@ import typer
 from benchfw import completion
 
 if TYPE_CHECKING:
+    from benchfw.console_contract import Told
     from benchfw.registry import Registry
+    from benchfw.testing import Check
 
 PluginFiles = Annotated[
     list[Path] | None,
@@ -56,6 +59,75 @@ def list_(
         typer.echo(as_json(registry))
     else:
         print_plugins(registry, console())
+
+
+class ContractFormat(StrEnum):
+    """How the verdicts of checks are printed."""
+
+    terminal = "terminal"
+    markdown = "markdown"
+    json = "json"
+
+
+@plugin.command()
+def check(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE...",
+            help="A component, e.g. smote@k=3 or 'augmenter smote'; a distribution; or a Python file.",
+        ),
+    ],
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK=REASON", help="A check that fails, and why; repeat for more. It must fail."),
+    ] = None,
+    format: Annotated[ContractFormat, typer.Option(help="How to print it.")] = ContractFormat.terminal,
+    seconds: Annotated[float, typer.Option(min=0, help="Most time for one fit and one use on the toy set.")] = 60.0,
+    mib: Annotated[float, typer.Option(min=0, help="Most memory for it, MiB.")] = 2048.0,
+    plugins: PluginFiles = None,
+    no_plugins: NoPlugins = False,
+) -> None:
+    """Check that plugins keep the contract, on toy sets; ends with 1 where a check fails, or none could look."""
+    from benchfw import console_contract as told
+    from benchfw.console import console
+
+    examined = _examined(targets, expect or [], (seconds, mib), plugins, no_plugins)
+    if format is ContractFormat.json:
+        typer.echo(told.to_json(examined))
+    elif format is ContractFormat.markdown:
+        typer.echo(told.to_markdown(examined), nl=False)
+    else:
+        told.print_contract(examined, console())
+    raise typer.Exit(0 if all(one.examined.passed for one in examined) else 1)
+
+
+def _examined(
+    targets: list[str], expect: list[str], limits: tuple[float, float], plugins: list[Path] | None, no_plugins: bool
+) -> list[Told]:
+    """All components of the targets, checked; what plugins print on the way goes to standard error."""
+    import sys
+    from contextlib import redirect_stdout
+
+    from benchfw.console import console
+    from benchfw.console_contract import Told
+    from benchfw.testing.report import examine, expectations
+    from benchfw.testing.subject import Limits, Subject
+    from benchfw.testing.targets import named
+
+    registry = loaded(plugins, no_plugins)
+    with redirect_stdout(sys.stderr), console(stderr=True).status("") as status:
+        found = [pair for text in targets for pair in named(text, registry)]
+        subjects = [(kind, Subject(component, Limits(*limits))) for kind, component in found]
+        expected = expectations(expect, [subject for _, subject in subjects])
+        examined = []
+        for kind, subject in subjects:
+
+            def listen(check: Check, name: str = subject.label) -> None:
+                status.update(printed(f"{name}: {check.name}"))
+
+            examined.append(Told(kind, examine(subject, expected, listen)))
+        return examined
 
 
 @plugin.command()

@@ -1,5 +1,6 @@
 """The pytest plugin: the marker `benchfw` names a run and its baseline, and the fixture `benchfw_table` holds them.
 
+It also fails a session in which the contract's tests of a component looked at nothing that the component does.
 pytest loads this module in every project where benchfw is installed, so it imports nothing but pytest at its top.
 """
 
@@ -25,6 +26,7 @@ MARKER = (
     "benchfw(directory=None, *, baseline=None, experiment=None, **run): the run and the baseline of the fixture "
     "benchfw_table; with experiment it runs first, with the arguments of benchfw.run. Paths start at pytest's rootdir."
 )
+CONTRACT = "benchfw-contract"  # a property of a test, in which pytest-xdist carries it between processes
 LABELS = ("dataset", "imbalance", "extractor", "augmenter", "classifier", "correction")
 
 
@@ -110,8 +112,52 @@ def _check_names(what: str, names: Iterable[str], known: Collection[str]) -> Non
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known, and count what the contract's tests looked at."""
     config.addinivalue_line("markers", MARKER)
+    if not hasattr(config, "workerinput"):  # of pytest-xdist's processes, the first one sees all reports
+        config.pluginmanager.register(Looked(), "benchfw-contract")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Write on each test of a check that runs its component which component that is, of how many such checks."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    about = getattr(parameters.get("check"), "about", None)
+    if about is not None:
+        label, behaviours = about
+        item.user_properties.append((CONTRACT, [f"{item.nodeid.partition('[')[0]}, {label}", behaviours]))
+
+
+class Looked:
+    """What the contract's tests of each component came to: a component whose tests were all skipped is unchecked."""
+
+    def __init__(self) -> None:
+        self._skipped: dict[str, list[bool]] = {}
+        self._behaviours: dict[str, int] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a test that ran or was skipped; an expected failure ran."""
+        properties: list[tuple[str, Any]] = report.user_properties
+        for name, value in properties:
+            if name == CONTRACT and (report.when == "call" or (report.when == "setup" and not report.passed)):
+                label, self._behaviours[label] = value[0], value[1]
+                self._skipped.setdefault(label, []).append(report.skipped and not hasattr(report, "wasxfail"))
+
+    @property
+    def unchecked(self) -> list[str]:
+        """The components all of whose checks were asked for, and all skipped."""
+        found = self._skipped.items()
+        return [label for label, skipped in found if all(skipped) and len(skipped) == self._behaviours[label]]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a session that would pass."""
+        if self.unchecked and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say which."""
+        for label in self.unchecked:
+            said = f"{label}: every check that runs it was skipped, so nothing is known of it; see the reasons with -rs"
+            terminalreporter.write_line(f"benchfw: {said}", red=True)
 
 
 @pytest.fixture

@@ -115,4 +115,4 @@ def cholesky(scatter: Tensor) -> Tensor:
     correlation = scatter / scale / scale[:, None]
     correlation.diagonal().add_(JITTER)
     factor: Tensor = torch.linalg.cholesky(correlation, upper=True)
-    return factor * sd
+    return (factor * sd).contiguous()  # laid out as it is read back: products with it round the same

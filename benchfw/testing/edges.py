@@ -1,0 +1,134 @@
+"""Edges: the order of rows, tiny classes, NaN, other batches, a GPU."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from benchfw.components import Classifier, Extractor, JointTrainer, NeuralExtractor, Selector, Synthesizer
+from benchfw.embedding import alike
+from benchfw.errors import CannotRun
+from benchfw.testing import toys, trial
+from benchfw.testing.answers import OUTPUTS, check_answer
+from benchfw.testing.check import Breach, NotChecked, check
+from benchfw.testing.repeats import REPEATABLE
+
+if TYPE_CHECKING:
+    from benchfw.testing.subject import Subject
+
+LEARNERS = (NeuralExtractor, Synthesizer, Selector, JointTrainer, Classifier)
+VOTERS = 0.8  # of the rows must lie in a blob, or a generator is too weak to say in which order they are
+CLEARLY = 0.3  # more of the rows must fit another order than fit the labels: noise differs by 0.1
+
+
+@check("row-i-is-labels-i", "row i to be of class labels[i]", Synthesizer, after=OUTPUTS)
+def rows_in_order(subject: Subject) -> None:
+    """On blobs far apart, rows in another order or under other labels fit those clearly better.
+
+    A generator too weak to hit a blob, and noise that knows no label, have no order to be wrong.
+    """
+    made = subject.trial()
+    assert made.toy is not None
+    labels, rows = made.toy.labels, made.outcome["answer"]
+    nearest, inside = _nearest(rows)
+    if float(inside.float().mean()) < VOTERS:
+        raise NotChecked("its rows lie in no class of the toy set, so they show no order")
+    given = float((nearest == labels).float().mean())
+    others = {"the labels in sorted order": labels.sort().values}
+    for other in list(permutations(range(toys.K)))[1:]:
+        others[f"the labels with classes 0, 1, 2 as {', '.join(map(str, other))}"] = torch.tensor(other)[labels]
+    for what, order in others.items():
+        found = float((nearest == order).float().mean())
+        if found > given + CLEARLY:
+            raise Breach(
+                f"sample: {found:.0%} of the rows fit {what}, {given:.0%} those asked for; row i is labels[i]'s"
+            )
+
+
+def _nearest(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The class whose mean is nearest to each row, and whether the row lies in its blob."""
+    centres = toys.means(tuple(rows.shape[1:])).flatten(1)
+    distance, nearest = torch.cdist(rows.flatten(1), centres).min(1)
+    return nearest, distance < 2 * centres.shape[1] ** 0.5
+
+
+@check("tiny-classes", "to work on classes of 1 and 2 samples, or to raise CannotRun", *LEARNERS, after=OUTPUTS)
+def tiny_classes(subject: Subject) -> None:
+    """The tails of real data."""
+    component, layout = subject.component, subject.layout
+    toy = trial.toy_for(component, layout, counts=toys.TINY)
+    try:
+        check_answer(subject, trial.tried(component, layout=layout, toy=toy))
+    except CannotRun as reason:
+        raise NotChecked(f"it says that it cannot: {reason}") from reason
+
+
+@check("nan-shows", "to raise on NaN rows, or to let them show in its own", Synthesizer, after=OUTPUTS)
+def nan_shows(subject: Subject) -> None:
+    """Finite rows of a class whose rows are all NaN are made up."""
+    component, layout = subject.component, subject.layout
+    toy = toys.features(layout)
+    toy.train.values[toy.train.labels == 1] = torch.nan
+    try:
+        rows = trial.tried(component, layout=layout, toy=toy).outcome["answer"]
+    except Exception:  # raising is an answer too, whatever it raises
+        return
+    made = int(rows[toy.labels == 1].isfinite().flatten(1).all(1).sum())
+    if made:
+        raise Breach(f"sample: {made} finite rows of a class that has NaN alone; wants an error, or NaN: hide none")
+
+
+@check(
+    "nan-stays",
+    "to raise on a NaN row, or to leave the scores of the others alone",
+    Classifier,
+    JointTrainer,
+    after=OUTPUTS,
+)
+def nan_stays(subject: Subject) -> None:
+    """One row of a batch is NaN."""
+    made = subject.trial().made
+    rows = toys.features(subject.layout).rows.clone()
+    before = subject.trial().outcome["answer"]
+    rows[3] = torch.nan
+    try:
+        scores = made.ask(rows, torch.Generator())
+    except Exception:  # raising is an answer too, whatever it raises
+        return
+    others = torch.arange(len(rows)) != 3
+    if len(scores) != len(rows):
+        raise Breach(f"predict: found {len(scores)} rows of scores for {len(rows)} rows with a NaN; wants all of them")
+    if not alike(before[others], scores[others]):
+        raise Breach("predict: a NaN row changes the scores of the others; wants each row scored by itself")
+
+
+@check(
+    "batch-size",
+    "the same answer for a row, whatever the other rows of its batch",
+    Extractor,
+    NeuralExtractor,
+    Classifier,
+    JointTrainer,
+    after=REPEATABLE,
+)
+def batch_size(subject: Subject) -> None:
+    """All rows at once, the first seven, and one by one."""
+    made, toy = subject.trial().made, subject.trial().toy
+    assert toy is not None
+    whole, rng = subject.trial().outcome["answer"], torch.Generator()
+    single = torch.cat([made.ask(row, rng) for row in toy.rows.split(1)])
+    if not alike(whole[:7], made.ask(toy.rows[:7], rng)) or not alike(whole, single):
+        cure = "batch norm and dropout in evaluation mode"
+        raise Breach(f"the answer for a row changes with the other rows of its batch; wants {cure}")
+
+
+@check("on-the-gpu", "to work on the GPU that the context names", Extractor, *LEARNERS, after=OUTPUTS)
+def on_the_gpu(subject: Subject) -> None:
+    """Rows on the device of the features; nothing calls .cuda() by itself."""
+    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else ""
+    if not device:
+        raise NotChecked("there is no GPU on this machine")
+    check_answer(subject, trial.tried(subject.component, layout=subject.layout, device=device))

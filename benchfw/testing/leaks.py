@@ -1,0 +1,67 @@
+"""What may not get into an answer: rows that are in no training part, and validation rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from benchfw.components import Classifier, Dataset, JointTrainer, NeuralExtractor, Selector, Synthesizer
+from benchfw.errors import BenchfwError
+from benchfw.imbalance import Imbalance
+from benchfw.splits import repeated, split
+from benchfw.testing import trial
+from benchfw.testing.answers import OUTPUTS
+from benchfw.testing.check import Breach, check
+from benchfw.testing.repeats import REPEATABLE
+
+if TYPE_CHECKING:
+    from benchfw.testing.subject import Subject
+
+AXES = {"dataset": "toy", "imbalance": "natural", "repetition": 0}
+
+
+@check(
+    "no-leak",
+    "nothing taken from the pool's other rows, which may be test rows",
+    *(NeuralExtractor, Synthesizer, Selector, JointTrainer, Classifier),
+    after=REPEATABLE,
+)
+def no_leak(subject: Subject) -> None:
+    """Fit it twice to the same views on pools whose other rows differ; not a byte of the result may."""
+    component, layout = subject.component, subject.layout
+    one, other = (
+        trial.tried(component, layout=layout, toy=trial.toy_for(component, layout, mark=mark)) for mark in (1, 2)
+    )
+    if one.digest != other.digest:
+        where = trial.differing(one.digest, other.digest)
+        cure = "read rows(index), of_class(c), blocks() or numpy(), never the pool"
+        raise Breach(f"other rows of the pool, which may be test rows, change {where}; {cure}")
+
+
+@check("no-validation-rows", "rows none of which is a validation row", Synthesizer, after=OUTPUTS)
+def no_validation_rows(subject: Subject) -> None:
+    """What is chosen on validation rows may not be trained on them."""
+    made = subject.trial()
+    assert made.toy is not None
+    held = made.toy.val.rows(torch.arange(len(made.toy.val)))
+    equal = (made.outcome["answer"].flatten(1)[:, None] == held.flatten(1)[None]).all(2).any(1)
+    if bool(equal.any()):
+        raise Breach(f"sample: {int(equal.sum())} of {len(equal)} rows are validation rows; wants none: fit to train")
+
+
+@check("parts-are-apart", "no sample and no group in two parts", Dataset, after=OUTPUTS)
+def parts_are_apart(subject: Subject) -> None:
+    """Split it as a run does, and look for samples that are equal to the last number."""
+    loaded = subject.trial().made.product
+    try:
+        split(loaded, Imbalance("natural"), test_fraction=0.2, val_fraction=0.1, seed=0, axes=AXES)
+    except BenchfwError as error:
+        raise Breach(str(error)) from error
+    parts = list(loaded.parts.items())
+    for n, (name, part) in enumerate(parts):
+        for other_name, other in parts[n + 1 :]:
+            again = repeated(other, part)
+            if again:
+                found = f"{again} of {len(other)} {other_name} samples are {name} samples too, to the last number"
+                raise Breach(f"{found}; wants them on one side: remove the others")

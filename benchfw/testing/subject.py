@@ -1,0 +1,168 @@
+"""What is checked: one component, with all that its checks have found out about it, so that nothing runs twice."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchfw.components import Component, Dataset, label
+from benchfw.errors import UsageError
+from benchfw.testing.check import CHECKS, Breach, Check, NotChecked, Verdict, said
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchfw.data import Layout
+    from benchfw.testing.process import Elsewhere
+    from benchfw.testing.trial import Trial
+
+    Item = type[Component] | Component | Callable[[Path], Component]
+
+WANTED = "a component class, an instance, or a function of an empty directory that returns an instance"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one fit and one use of a component on the toy set may take. seconds: on the clock; mib: of memory."""
+
+    seconds: float = 60.0
+    mib: float = 2048.0
+
+
+class Subject:
+    """One component under check.
+
+    item: a component class, which is taken at its defaults, an instance, or a function of an empty directory that
+    returns an instance. Raises UsageError for anything else.
+    """
+
+    def __init__(self, item: Item, limits: Limits | None = None) -> None:
+        self.item = item
+        self.limits = limits or Limits()
+        self._verdicts: dict[str, Verdict] = {}
+        self._trials: dict[str, Trial] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._made: Component | Exception | None = None
+        self.type = self._type()
+
+    def _type(self) -> type[Component]:
+        item: Any = self.item
+        if isinstance(item, Component):
+            return type(item)
+        if inspect.isclass(item) and issubclass(item, Component):
+            return item
+        if inspect.isclass(item) or not callable(item):
+            raise UsageError(f"{item!r}: wants {WANTED}")
+        return type(self._from(item))
+
+    def _from(self, make: Callable[[Path], Component]) -> Component:
+        name = getattr(make, "__name__", repr(make))
+        self._folder = tempfile.TemporaryDirectory(prefix="benchfw-")
+        try:
+            made = make(Path(self._folder.name))
+        except Exception as error:
+            raise UsageError(f"{name}: {said(error)}; wants {WANTED}") from error
+        if not isinstance(made, Component):
+            raise UsageError(f"{name}: returned {made!r}; wants an instance of a component")
+        self._made = made
+        return made
+
+    @property
+    def label(self) -> str:
+        """How a table names it: `jitter@scale=0.5`; the name of its class where it cannot be built."""
+        try:
+            return label(self.component)
+        except Exception:
+            return self.type.name or self.type.__name__
+
+    @property
+    def component(self) -> Any:
+        """The configured component. Raises NotChecked where the class cannot be built from its defaults."""
+        if self._made is None:
+            self._made = self.item if isinstance(self.item, Component) else _built(self.type)
+        if isinstance(self._made, Exception):
+            raise NotChecked("it does not build, see defaults-build") from self._made
+        return self._made
+
+    @property
+    def problem(self) -> Exception | None:
+        """Why the class cannot be built from its defaults; None where it can."""
+        try:
+            _ = self.component
+        except NotChecked as reason:
+            cause = reason.__cause__
+            return cause if isinstance(cause, Exception) else reason
+        return None
+
+    def verdict(self, check: Check) -> Verdict:
+        """What a check finds; it looks once."""
+        if check.name not in self._verdicts:
+            self._verdicts[check.name] = self._judged(check)
+        return self._verdicts[check.name]
+
+    def _judged(self, check: Check) -> Verdict:
+        for name in check.after:
+            earlier = CHECKS[name]
+            if not earlier.applies_to(self.type):
+                continue
+            found = self.verdict(earlier)
+            if found.status == "failed":
+                return Verdict(check.name, "skipped", f"nothing to look at while {name} fails")
+            if found.status == "skipped" and earlier.behaviour:
+                return Verdict(check.name, "skipped", found.reason)
+        return check.judge(self)
+
+    # ---- what many checks look at ----
+
+    @cached_property
+    def elsewhere(self) -> Elsewhere:
+        """What the component does in a fresh process."""
+        from benchfw.testing.process import elsewhere
+
+        return elsewhere(self.component, self.limits.seconds)
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the features on which most checks look at it: the first that it accepts."""
+        accepted = tuple(self.component.accepts)
+        return accepted[0] if accepted else "vector"
+
+    def trial(self, name: str = "first", **changes: Any) -> Trial:
+        """One fit and one use on a toy set, as the harness does it; kept under its name."""
+        from benchfw.testing.trial import tried
+
+        if name not in self._trials:
+            self._trials[name] = tried(self.component, layout=self.layout, **changes)
+        return self._trials[name]
+
+    @property
+    def is_dataset(self) -> bool:
+        """Whether it loads data, so that there is nothing to fit."""
+        return issubclass(self.type, Dataset)
+
+
+def _built(component: type[Component]) -> Component | Exception:
+    try:
+        return component()
+    except Exception as error:
+        return error
+
+
+_subjects: dict[int, Subject] = {}
+
+
+def subject_of(item: Item) -> Subject:
+    """The subject of an item; the last few are remembered, with what is known of them."""
+    known = _subjects.get(id(item))
+    if known is None or known.item is not item:
+        while len(_subjects) >= 8:
+            del _subjects[next(iter(_subjects))]
+        known = _subjects[id(item)] = Subject(item)
+    return known
+
+
+__all__ = ["Breach", "Limits", "Subject", "subject_of"]

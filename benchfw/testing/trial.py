@@ -1,0 +1,247 @@
+"""One fit and one use of a component on a toy set, in the very calls that the harness makes, and what came of it."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import tempfile
+import weakref
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from benchfw.components import (
+    Classifier,
+    Component,
+    Dataset,
+    Extractor,
+    JointTrainer,
+    NeuralExtractor,
+    Selector,
+    Synthesizer,
+)
+from benchfw.context import Context
+from benchfw.seeding import isolated
+from benchfw.testing import surroundings, toys
+from benchfw.testing.check import Breach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from benchfw.data import Layout
+    from benchfw.testing.toys import Toy
+
+SEED = 20_240_229  # of a context; any would do
+DRAWS = 7  # of the generator that a synthesizer is handed
+NOTHING = torch.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a component made of a toy set.
+
+    product: what it returned, or the network that it trained. ask: a question and a generator -> the answer, on the
+    CPU. weights: tensors that it learned, by name.
+    """
+
+    product: Any
+    ask: Callable[[Tensor, torch.Generator], Tensor]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What came of one fit and one use.
+
+    outcome: all numbers that came out, by name. settings: the settings of the process that it changed. inputs: what it
+    changed of what it was handed, or None. kept: whether its context was still alive beside its product. fields: the
+    attributes of the component that changed. generators: the states of the global generators at its end.
+    """
+
+    toy: Toy | None
+    made: Made
+    outcome: dict[str, Tensor]
+    settings: list[str]
+    inputs: str | None
+    kept: bool
+    fields: list[str]
+    generators: dict[str, str]
+
+    @cached_property
+    def digest(self) -> dict[str, str]:
+        """A hash of each part of the outcome."""
+        return digest(self.outcome)
+
+
+def tried(
+    component: Component,
+    *,
+    layout: Layout,
+    toy: Toy | None = None,
+    seed: int = SEED,
+    draws: int = DRAWS,
+    world: int | None = None,
+    device: str = "cpu",
+) -> Trial:
+    """Fit and use a component as the harness does.
+
+    toy: what it is handed; None: the usual toy set. seed: of its context. draws: the seed of the generator that a
+    synthesizer draws from. world: the seed of the global generators; None: that of the context, as in a run.
+    Raises what the component raises.
+    """
+    toy = toy or toy_for(component, layout, device=device)
+    before = None if toy is None else _copies(toy)
+    attributes = dict(vars(component))
+    with (
+        tempfile.TemporaryDirectory(prefix="benchfw-") as folder,
+        surroundings.restored() as settings,
+        isolated(seed if world is None else world),
+    ):
+        ctx = Context(seed, torch.device(device), Path(folder))
+        made = make(component, toy, ctx)
+        answer = made.ask(question(component, toy), torch.Generator(device).manual_seed(draws))
+        generators = surroundings.generators()
+    context = weakref.ref(ctx)
+    del ctx
+    outcome = {"answer": answer.detach().clone()} | {name: v.detach().cpu().clone() for name, v in made.weights.items()}
+    inputs = None if toy is None or before is None else _changed(before, toy)
+    fields = _new_fields(component, attributes)
+    kept = not isinstance(component, Extractor) and _alive(context)
+    return Trial(toy, made, outcome, settings, inputs, kept, fields, generators)
+
+
+def toy_for(component: Component, layout: Layout, **changes: Any) -> Toy | None:
+    """The toy set of a component's role: images, or features of the layout; None for a data set."""
+    if isinstance(component, Dataset):
+        return None
+    if toys.wants_images(component):
+        return toys.images(**{name: value for name, value in changes.items() if name not in ("head", "device")})
+    return toys.features(layout, **changes)
+
+
+def question(component: Component, toy: Toy | None) -> Tensor:
+    """What the product of a component is asked: labels for a synthesizer, else rows or images."""
+    if toy is None:
+        return NOTHING
+    return toy.labels if isinstance(component, Synthesizer) else toy.rows
+
+
+def make(component: Component, toy: Toy | None, ctx: Context) -> Made:
+    """Fit it: the calls are those of the stages of a cell."""
+    match component:
+        case Dataset():
+            loaded = component.load(ctx)
+            return Made(loaded, lambda _, __: NOTHING, _parts(loaded))
+        case Extractor():
+            return Made(None, lambda images, _: _inferred(lambda i: component.embed(i.to(ctx.device), ctx), images))
+        case _ if toy is None:
+            raise AssertionError(component)
+        case NeuralExtractor():
+            network = component.build(toy.train.image_shape, toys.K).to(ctx.device)
+            component.fit(network, toy.train, toy.val, ctx)
+            network.eval()
+            device = ctx.device
+            return Made(network, lambda i, _: _inferred(network.body, i.to(device)), network.state_dict())
+        case Selector():
+            positions = component.select(toy.train, ctx)
+            return Made(positions, lambda _, __: _on_cpu(positions))
+        case Synthesizer():
+            sample = component.fit(toy.train, toy.val, ctx)
+            return Made(sample, lambda labels, rng: _on_cpu(sample(labels, rng)))
+        case JointTrainer():
+            classifier = toys.ToyNetwork()
+            trained = classifier.network(toy.train, ctx)
+            predict = component.fit_jointly(toy.train, toy.val, trained, classifier, ctx)
+            return Made(predict, lambda rows, _: predict(rows).cpu(), trained.state_dict())
+        case Classifier():
+            predict = component.fit(toy.train, toy.val, ctx)
+            return Made(predict, lambda rows, _: _on_cpu(predict(rows)))
+        case _:
+            raise AssertionError(component)
+
+
+def digest(outcome: Mapping[str, Tensor]) -> dict[str, str]:
+    """A hash of each tensor's dtype, shape and bytes."""
+    return {name: _hashed(values) for name, values in outcome.items()}
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether two outcomes are equal to the last byte."""
+    return digest(one) == digest(other)
+
+
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """The parts in which two digests differ: `answer, layer.weight`."""
+    return ", ".join(sorted(name for name in {**one, **other} if one.get(name) != other.get(name)))
+
+
+def _hashed(values: Tensor) -> str:
+    plain = values.detach().cpu().contiguous()
+    content = hashlib.sha256(f"{plain.dtype} {tuple(plain.shape)}".encode())
+    content.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+    return content.hexdigest()
+
+
+def _inferred(body: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return _on_cpu(body(images))
+
+
+def _on_cpu(values: Any) -> Tensor:
+    if not isinstance(values, Tensor):
+        raise Breach(f"wants a tensor, found {type(values).__name__}")
+    return values.cpu()
+
+
+def _parts(loaded: Any) -> dict[str, Tensor]:
+    parts: dict[str, Tensor] = {}
+    for name, part in loaded.parts.items():
+        parts[f"{name}.rows"] = part.rows(torch.arange(len(part)))
+        parts[f"{name}.labels"] = part.labels
+    return parts
+
+
+def _tensors(toy: Toy) -> dict[str, Tensor]:
+    found = {"labels": toy.labels, "rows": toy.rows}
+    for name, part in (("train", toy.train), ("val", toy.val)):
+        for column in ("values", "pool", "labels", "ids", "index") if part is not None else ():
+            if isinstance(values := getattr(part, column, None), Tensor):
+                found[f"{name}.{column}"] = values
+    return found
+
+
+def _copies(toy: Toy) -> dict[str, Tensor]:
+    return {name: values.clone() for name, values in _tensors(toy).items()}
+
+
+def _changed(before: Mapping[str, Tensor], toy: Toy) -> str | None:
+    """What a fit and a use changed of a toy set: `train.values (first at row 3)`."""
+    for name, values in _tensors(toy).items():
+        if values.shape != before[name].shape:
+            return f"the shape of {name}"
+        other = ~torch.isclose(_rows(values), _rows(before[name]), rtol=0, atol=0, equal_nan=True)
+        if bool(other.any()):
+            return f"{name} (first at row {int(other.any(1).nonzero()[0])})"
+    return None
+
+
+def _rows(values: Tensor) -> Tensor:
+    return values.flatten(1) if values.ndim > 1 else values[:, None]
+
+
+def _new_fields(component: Component, before: Mapping[str, object]) -> list[str]:
+    """The attributes that were set on a component, but for cached properties, which hang on its parameters alone."""
+    after = vars(component)
+    changed = [name for name in {**before, **after} if before.get(name) is not after.get(name)]
+    return [name for name in changed if not isinstance(getattr(type(component), name, None), cached_property)]
+
+
+def _alive(context: weakref.ref[Context]) -> bool:
+    if context() is None:
+        return False
+    gc.collect()
+    return context() is not None
