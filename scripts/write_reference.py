@@ -36,6 +36,8 @@ from benchfw.settings import wanted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from typer import Typer
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WIDTH = 120
@@ -107,10 +109,10 @@ def put(text: str) -> None:
     print(f"\n{text.strip()}\n")
 
 
-def printed(before: str) -> str:
-    """What the run in the directory $RUN printed, as a fenced block; without one, what stood there before."""
-    directory = os.environ.get("RUN")
-    return screenshot(Path(directory)) if directory else before
+def printed(name: str, before: str) -> str:
+    """What the run in the directory $RUN printed, if that has this name, as a fenced block; else what stood there."""
+    directory = Path(os.environ.get("RUN", ""))
+    return screenshot(directory) if directory.name == name else before
 
 
 def screenshot(directory: Path) -> str:
@@ -149,12 +151,13 @@ def code(text: object) -> str:
     return f"`{text}`" if text != "" else ""
 
 
-def functions() -> dict[str, Callable[..., Any]]:
-    """The function of each command by what a user types, in the order of `--help`."""
-    found = {"benchfw": cli.benchfw}
-    for command in cli.app.registered_commands:
-        assert command.callback is not None
-        found[f"benchfw {command.name or command.callback.__name__}"] = command.callback
+def functions(app: Typer = cli.app, words: str = "benchfw") -> dict[str, Callable[..., Any]]:
+    """The function of each command by what a user types, in the order of `--help`; commands of commands last."""
+    found = {words: app.registered_callback.callback} if app.registered_callback else {}
+    for command in app.registered_commands:
+        found[f"{words} {command.name or command.callback.__name__}"] = command.callback
+    for group in app.registered_groups:
+        found |= functions(group.typer_instance, f"{words} {group.name or group.typer_instance.info.name}")
     return found
 
 

@@ -6,23 +6,25 @@ import re
 import runpy
 import shlex
 import sys
-import tomllib
 from dataclasses import fields
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from textwrap import dedent
 
+import pandas as pd
 import pytest
+import typer
+from pages import EXAMPLE, ROOT, TEXTS, blocks, commands, files
+from third_party import describe
 from typer.testing import CliRunner
 
 import benchfw
-from benchfw import cli, hookspecs, metrics, tables
+from benchfw import cli, hookspecs, measures, metrics
 from benchfw.experiment import Experiment, packaged
 from benchfw.registry import KINDS, installed
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 RESULTS = re.compile(r"\b(DIR|results/\w+)$")
+OF_ALL = ("--help", "--install-completion", "--show-completion")  # options of every command, or of the shell
 
 
 def script():
@@ -35,15 +37,20 @@ def script():
 write_reference = script()
 
 
-def blocks(text, language):
-    """The fenced blocks of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+def benchfw_commands():
+    """Each benchfw command of the pages, once."""
+    return sorted({line for text in TEXTS.values() for line in commands(text) if line.startswith("benchfw ")})
 
 
-def commands():
-    """Each benchfw command of a console block, once."""
-    lines = [line for text in TEXTS.values() for block in blocks(text, "console") for line in block.splitlines()]
-    return sorted({line.split(" #")[0].strip() for line in lines if line.startswith("benchfw ")})
+def commands_of(command, words="benchfw"):
+    """What a user can type: each command with its click command, those of commands too."""
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands_of(below, f"{words} {name}")
+    if not hasattr(command, "commands") or words == "benchfw":
+        yield words, command
+
+
+COMMANDS = dict(commands_of(typer.main.get_command(cli.app)))
 
 
 def pythons():
@@ -56,37 +63,36 @@ def components():
     return [(kind, found.component) for kind, found in there if found.distribution == "benchfw"]
 
 
-def slugs(text):
-    """The anchors of a page's headings, as GitHub makes them."""
-    return {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.M)
-    }
+def numbers(node):
+    return {part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and type(part.value) is int}
 
 
-def exits(function):
-    """The exit codes that a function names."""
-    for node in ast.walk(ast.parse(inspect.getsource(function))):
-        is_exit = isinstance(node, ast.Call) and ast.unparse(node.func) in ("typer.Exit", "sys.exit")
-        if is_exit or (isinstance(node, ast.Return) and function is cli.exit_code):
-            yield from (
-                part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and type(part.value) is int
-            )
+def exit_codes():
+    """The exit codes that the source names: where it leaves, and what `exit_code` returns."""
+    for path in (ROOT / "benchfw").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("typer.Exit", "sys.exit"):
+                yield from numbers(node)
+    for node in ast.walk(ast.parse(inspect.getsource(cli.exit_code))):
+        if isinstance(node, ast.Return):
+            yield from numbers(node)
+
+
+def variables():
+    """The environment variables of benchfw that its source names."""
+    for path in (ROOT / "benchfw").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and re.fullmatch(r"BENCHFW_[A-Z_]+", str(node.value)):
+                yield node.value
 
 
 @pytest.fixture(scope="module")
 def jitter(tmp_path_factory):
-    """The plugin of the README as an installed distribution."""
+    """The example as an installed distribution."""
     site = tmp_path_factory.mktemp("site")
-    text = TEXTS["README.md"]
-    source = next(block for block in blocks(text, "python") if "class Jitter" in block)
-    project = tomllib.loads(next(block for block in blocks(text, "toml") if "benchfw.v1" in block))["project"]
-    info = site / "benchfw_jitter-0.1.0.dist-info"
-    info.mkdir()
-    (site / "benchfw_jitter.py").write_text(source)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    points = "".join(f"{name} = {module}\n" for name, module in project["entry-points"]["benchfw.v1"].items())
-    (info / "entry_points.txt").write_text(f"[benchfw.v1]\n{points}")
+    describe(site, "benchfw_jitter")
     with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLE / "src"))
         patch.syspath_prepend(str(site))
         patch.setenv("BENCHFW_CACHE", str(site / "cache"))
         installed.cache_clear()
@@ -99,7 +105,7 @@ def jitter(tmp_path_factory):
 def results(jitter):
     """A finished run of that plugin beside the references."""
     settings = {"repetitions": 1, "classifier.linear.steps": 20}
-    axes = {"extractors": ["pixels"], "augmenters": ["jitter"], "classifiers": ["linear"]}
+    axes = {"extractors": ["pixels"], "augmenters": ["jitter", "smote"], "classifiers": ["linear"]}
     return benchfw.run(**axes, settings=settings, out=jitter / "results", cache="off")
 
 
@@ -119,32 +125,36 @@ def test_a_stale_page_is_noticed(tmp_path, monkeypatch, capfd):
 
 
 def test_the_readme_shows_what_a_run_printed():
-    shown = TEXTS["README.md"].split("put(printed(cog.previous))")[1].split("[[[end]]]")[0]
+    shown = TEXTS["README.md"].split('put(printed("first", cog.previous))')[1].split("[[[end]]]")[0]
     assert "gan-feature" in shown
     assert "lift" in shown
 
 
-def test_what_a_run_printed_stays_unless_a_run_is_named(results, monkeypatch):
-    assert write_reference.printed("before") == "before"
+def test_what_a_run_printed_stays_unless_that_run_is_named(results, monkeypatch):
+    assert write_reference.printed("results", "before") == "before"
     monkeypatch.setenv("RUN", str(results.directory))
-    assert "jitter" in write_reference.printed("before")
+    assert write_reference.printed("other", "before") == "before"
+    assert "jitter" in write_reference.printed("results", "before")
 
 
 def test_every_command_and_option_has_a_line():
     page = TEXTS["docs/reference/commands.md"]
-    for name in write_reference.functions():
+    assert set(write_reference.functions()) == set(COMMANDS)
+    for name, command in COMMANDS.items():
         section = page.split(f"## {name}\n")[1].split("\n## ")[0]
-        help_ = CliRunner().invoke(cli.app, [*name.split()[1:], "--help"], terminal_width=200).output
-        options = set(re.findall(r"--[a-z-]+", help_)) - {"--help", "--install-completion", "--show-completion"}
-        assert [option for option in options if f"`{option}`" not in section] == []
-        assert options or name in ("benchfw list", "benchfw show")
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        options = {option for option in options if option.startswith("--")}
+        assert options
+        assert [option for option in options - set(OF_ALL) if f"`{option}`" not in section] == []
 
 
 def test_every_exit_code_is_explained():
-    from benchfw import __main__
+    assert set(exit_codes()) == set(write_reference.EXIT_CODES)
 
-    named = {code for function in (cli.exit_code, cli._run, __main__.main) for code in exits(function)}
-    assert named == set(write_reference.EXIT_CODES)
+
+def test_every_environment_variable_is_explained():
+    environment = TEXTS["docs/reference/commands.md"].split("## Environment\n")[1].split("\n## ")[0]
+    assert set(variables()) == set(re.findall(r"^\| `(BENCHFW_\w+)` \|", environment, re.MULTILINE))
 
 
 def test_every_component_parameter_and_preset_is_documented():
@@ -163,61 +173,85 @@ def test_every_setting_and_experiment_is_documented():
     ] == []
 
 
-def test_every_metric_correction_and_column_is_documented():
+def test_every_metric_and_correction_is_documented():
     page = TEXTS["docs/reference/metrics.md"]
-    axes = dict.fromkeys(tables.AXES, "a")
-    row = {"axes": {**axes, "repetition": 0}, "status": "done", "reason": None, "scores": {"none": {"mcc": 0.5}}}
-    table, costs = tables.table([row], classifiers=["a"]), tables.costs([row])
-    columns = [re.sub("^mcc_", "m_", column) for column in (*table.columns, *costs.columns)]
-    columns += [*tables.TESTS, "kind", "needed"]
-    assert [name for name in (*metrics.METRICS, *metrics.CORRECTIONS, *columns) if f"`{name}`" not in page] == []
+    assert [name for name in (*metrics.METRICS, *metrics.CORRECTIONS) if f"`{name}`" not in page] == []
 
 
-def test_every_hook_is_documented_with_its_argument():
-    hooks = [name for name in vars(hookspecs) if name.startswith("register_")]
-    assert [hook for hook in hooks if f"`{hook}(register)`" not in TEXTS["docs/how-to/write-a-plugin.md"]] == []
+@pytest.mark.parametrize("name", ["table", "comparisons", "costs", "fidelity"])
+def test_every_column_of_a_file_is_documented(name, results):
+    section = TEXTS["docs/reference/metrics.md"].split(f"## {name}.csv\n")[1].split("\n## ")[0]
+    measured = "|".join(map(re.escape, (*metrics.METRICS, *measures.MEASURES)))
+    of_one = re.compile(rf"^(?:{measured}|{re.escape(metrics.RECALL)}.*?)_(?=(?:n|mean|sd|floor|lift|gain)(?:_|$))")
+    columns = {of_one.sub("m_", column) for column in pd.read_csv(results.directory / f"{name}.csv", nrows=0).columns}
+    assert len(columns) > 5
+    axes = {"dataset", "imbalance", "extractor", "augmenter", "classifier", "correction", "class"}
+    assert [column for column in columns - axes if f"`{column}`" not in section] == []
 
 
-def test_the_plugin_is_the_same_in_the_readme_and_the_guide():
-    readme, guide = TEXTS["README.md"], TEXTS["docs/how-to/write-a-plugin.md"]
-    assert [block for block in blocks(readme, "python") if "Jitter" in block] == blocks(guide, "python")
-    assert blocks(readme, "toml") == blocks(guide, "toml")
+def test_every_hook_is_documented_with_its_arguments():
+    hooks = {name: inspect.signature(hook) for name, hook in vars(hookspecs).items() if name.startswith("register_")}
+    wanted = [f"`{name}({', '.join(signature.parameters)})`" for name, signature in hooks.items()]
+    assert len(wanted) == 4
+    assert [hook for hook in wanted if hook not in TEXTS["docs/how-to/write-a-plugin.md"]] == []
 
 
-def test_the_plugin_of_the_readme_runs_as_an_installed_distribution(results):
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial/your-first-augmenter.md"])
+def test_a_page_shows_the_files_of_the_example_as_they_are(name):
+    places = {"benchfw_jitter.py": "src/benchfw_jitter/__init__.py"}
+    shown = files(TEXTS[name])
+    assert "benchfw_jitter.py" in shown
+    assert {file: (EXAMPLE / places.get(file, file)).read_text(encoding="utf-8") for file in shown} == shown
+
+
+def test_the_example_runs_as_an_installed_distribution(results):
     found = installed().registered("augmenter", "jitter")
-    assert found.distribution == "benchfw-jitter"
-    assert results.statuses == {"done": 3}
+    assert found.distribution == "benchfw_jitter"
+    assert results.statuses == {"done": 4}
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_documentation_is_understood(command, results, jitter, tmp_path, monkeypatch):
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A directory with all that the commands of the pages find beside them."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
+    for folder in ("photos", "gate"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "scans.npz").touch()
-    for text in TEXTS.values():
-        for block in blocks(text, "toml"):
-            if named := re.match(r"# (\S+\.toml)\n", block):
-                (tmp_path / named[1]).write_text(block)
-    words = shlex.split(command)[1:]
+    shown = {name: block for text in TEXTS.values() for name, block in files(text).items()}
+    settings = [block for text in TEXTS.values() for block in blocks(text, "toml")]
+    shown |= {named[1]: block for block in settings if (named := re.match(r"# (\S+\.toml)\n", block))}
+    for name, block in shown.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(block)
+    return tmp_path
+
+
+def in_short(words, results):
+    """A command as it is tried here: what would run long is planned, and results are those of a run that is there."""
     if words[0] == "run":
         words = ["plan", *(word for word in words[1:] if word != "--in-process")]
     if words[0] in ("table", "report", "check"):
         words = [RESULTS.sub(str(results.directory), word) for word in words]
-    if "--baseline" in words:
-        (tmp_path / "gate").mkdir()
+    if words[0] == "calibrate":
+        words = [*words, "--in-process", "--repeats", "1", "--cache", "off"]
+    if "--plugin" in words:  # the example is installed here, and would bring the same name
+        words = [*words, "--no-plugins"]
+    return words
+
+
+@pytest.mark.parametrize("command", benchfw_commands())
+def test_a_command_of_the_documentation_is_understood(command, results, desk):
+    words = in_short(shlex.split(command)[1:], results)
     if "--baseline" in words and "--update" not in words:
         first = ["check", results.directory, *words[words.index("--baseline") :][:2], "--update", "--reason", "first"]
         assert CliRunner().invoke(cli.app, list(map(str, first))).exit_code == 0
-    if words[0] == "calibrate":
-        words += ["--in-process", "--repeats", "1", "--cache", "off"]
     done = CliRunner().invoke(cli.app, words)
     assert done.exit_code == 0, done.exception or done.output
 
 
 @pytest.mark.parametrize(("name", "source"), pythons())
 def test_a_python_example_calls_what_exists(name, source):
-    tree = ast.parse(source)
+    tree = ast.parse(dedent(source))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     for call in calls:
         if ast.unparse(call.func) == "benchfw.run":
@@ -235,14 +269,3 @@ def test_the_npz_file_of_the_guide_is_read_with_its_groups(ctx, tmp_path, monkey
     dataset = installed().get("dataset", "npz")(path="scans.npz").load(ctx)
     assert dataset.class_names == ("healthy", "ill")
     assert dataset.train.groups.bincount().tolist() == [2, 2, 2]
-
-
-@pytest.mark.parametrize("name", TEXTS)
-def test_a_link_leads_somewhere(name):
-    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
-        if target.startswith("https://"):
-            continue
-        path, _, anchor = target.partition("#")
-        page = (ROOT / name).parent / path if path else ROOT / name
-        assert page.exists(), target
-        assert not anchor or anchor in slugs(page.read_text(encoding="utf-8")), target
