@@ -56,23 +56,30 @@ def precision_on(device: torch.device, wanted: str) -> str:
 
 @contextmanager
 def arithmetic(*, deterministic: bool) -> Iterator[None]:
-    """While it lasts, float32 means float32 on CUDA too, and operations that give other bits each time are refused.
+    """While it lasts, float32 means float32, and operations that give other bits each time are refused.
 
-    torch would round the inputs of convolutions to TF32, ten bits of mantissa. deterministic: whether to refuse.
+    torch would round the inputs of convolutions on CUDA to TF32, ten bits of mantissa; and what a plugin has set for
+    the whole process, when it was imported, must not change the numbers of others. deterministic: whether to refuse.
     """
     import torch
 
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    rounding = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn = torch.backends.cudnn
+    products, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
+    torch.set_float32_matmul_precision("highest")  # which is allow_tf32 = False for matrix products
+    rounding = cudnn.allow_tf32
     before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic
-    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    cudnn.allow_tf32 = False
+    torch.set_default_dtype(torch.float32)
     if deterministic:
         torch.use_deterministic_algorithms(True)
         cudnn.deterministic = True
     try:
-        yield
+        with torch.enable_grad():
+            yield
     finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = rounding
+        cudnn.allow_tf32 = rounding
+        torch.set_float32_matmul_precision(products)
+        torch.set_default_dtype(dtype)
         torch.use_deterministic_algorithms(before[0])
         cudnn.deterministic = before[1]
 
