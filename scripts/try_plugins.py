@@ -2,9 +2,8 @@
 
     python scripts/try_plugins.py
 
-Each must pass its own tests, be loaded, keep the contract, and have its rows in a table; then all are uninstalled. They
-are installed into the environment of this interpreter, which has benchfw and its dependency group dev, and nothing is
-fetched.
+Each must pass its own tests, be loaded, and have its rows in a table; then all are uninstalled. They are installed into
+the environment of this interpreter, which has benchfw and its dependency group dev, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -65,6 +64,7 @@ def main() -> None:
             for package in packages:
                 tested(package)
             listed(packages)
+            python("benchfw", "plugin", "check", packages[0].name, "--format", "markdown")  # as a workflow does
             tabled(packages, scratch / "run")
         finally:
             python(*PIP, "uninstall", "--yes", "--root-user-action=ignore", *(one.distribution for one in packages))
@@ -84,9 +84,8 @@ def installed(packages: list[Package]) -> None:
 
 
 def tested(package: Package) -> None:
-    """Run the package's own tests, and the contract by name as its workflow does."""
+    """Run the package's own tests, with its own settings."""
     python("pytest", "-q", "-p", "no:cacheprovider", cwd=package.path)
-    python("benchfw", "plugin", "check", package.name, "--format", "markdown")
 
 
 def listed(packages: list[Package]) -> None:
@@ -118,7 +117,7 @@ def python(*words: str, cwd: Path | None = None, quiet: bool = False) -> str:
     done = subprocess.run(command, cwd=cwd, stdout=out, text=True, check=False)  # noqa: S603  # our own words
     if done.returncode:
         sys.exit(f"{done.stdout or ''}python -m {' '.join(words)}: ended with {done.returncode}")
-    print(f"{perf_counter() - started:5.1f} s  {' '.join(words)}", flush=True)
+    print(f"{perf_counter() - started:5.1f} s  {' '.join(words)}{f' in {cwd.name}' if cwd else ''}", flush=True)
     return done.stdout or ""
 
 
