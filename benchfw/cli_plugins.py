@@ -76,6 +76,7 @@ def check(
         typer.Argument(
             metavar="NAME|FILE...",
             help="A component, e.g. smote@k=3 or 'augmenter smote'; a distribution; or a Python file.",
+            autocompletion=completion.targets,
         ),
     ],
     expect: Annotated[

@@ -155,6 +155,11 @@ def component(kind: str) -> Callable[..., list[Offer]]:
     return offers
 
 
+def targets(ctx: Any, incomplete: str) -> list[Offer]:
+    """What `plugin check` takes: components of every kind, distributions with plugins, and Python files."""
+    return _stepwise(partial(_targets, ctx), incomplete)
+
+
 def assignments(ctx: Any, incomplete: str) -> list[Offer]:
     """`kind.name.parameter=value`, or `setting=value`."""
     return _stepwise(partial(_assigned, ctx), incomplete)
@@ -202,6 +207,15 @@ def _configured(ctx: Any, kind: str, incomplete: str) -> list[Offer]:
     return [(f"{start}{text}", line) for text, line in found]
 
 
+def _targets(ctx: Any, incomplete: str) -> list[Offer]:
+    name, at, _ = incomplete.partition("@")
+    registry = _registry(ctx)
+    kinds = [kind for kind, _ in _kinds() if not at or name in registry.names(kind)]
+    found = [offer for kind in kinds for offer in _configured(ctx, kind, incomplete)]
+    distributions = {plugin.origin.distribution: "a distribution" for plugin in registry.plugins}
+    return found if at else [*found, *distributions.items(), *_paths(incomplete, ".py")]
+
+
 def _assigned(ctx: Any, incomplete: str) -> list[Offer]:
     key, equals, value = incomplete.partition("=")
     if "." not in key:
@@ -235,15 +249,19 @@ def _parameters(component: type[Any]) -> list[Offer]:
 
 def _values(component: type[Any], name: str) -> list[Offer]:
     """The default of a parameter, and what else it may be where that can be listed."""
-    from benchfw.components import as_text
     from benchfw.settings import choices
 
     (field,) = (field for field in fields(component) if field.name == name)
     listed = choices(component, field)
     listed += [field.default] * (field.default not in listed)
-    return [
-        (value if isinstance(value, str) else as_text(value), "default" * (value == field.default)) for value in listed
-    ]
+    return [(_as_typed(value), "default" * (value == field.default)) for value in listed]
+
+
+def _as_typed(value: object) -> str:
+    """A parameter's value without the quotes that it does not need: `critic_norm=none` is the word where it is one."""
+    from benchfw.components import as_text
+
+    return value if isinstance(value, str) and "," not in value else as_text(value)
 
 
 def _imbalances(incomplete: str) -> list[Offer]:
