@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchfw.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import torch
     from torch import Tensor
@@ -137,8 +137,11 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe(device: torch.device, threads: int) -> dict[str, Any]:
-    """What a reader of the numbers wants to know of the machine; it names no user, host or path."""
+def describe(device: torch.device, threads: int, plugins: Mapping[str, str]) -> dict[str, Any]:
+    """What a reader of the numbers wants to know of the machine; it names no user, host or path.
+
+    plugins: versions of the distributions whose components run.
+    """
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "device": device_class(device),
@@ -146,7 +149,7 @@ def describe(device: torch.device, threads: int) -> dict[str, Any]:
         "threads_per_cell": threads,
         "system": platform.system(),
         "python": platform.python_version(),
-        "versions": {name: installed_version(name) for name in RECORDED},
+        "versions": {name: installed_version(name) for name in RECORDED} | dict(plugins),
         "commit": _commit(),
     }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchfw.components import Component, Given
@@ -149,6 +151,17 @@ def of_origins(found: Iterable[Mapping[str, Any]]) -> Registry:
         if plugin.status not in ("loaded", "slow"):
             raise PluginError(str(plugin))
     return registry
+
+
+def versions_of(components: Iterable[Component]) -> dict[str, str]:
+    """The versions of the distributions that brought these components; of a single file its digest, 12 digits."""
+    found = {component.origin for component in components if component.origin is not None}
+    return {
+        origin.distribution: origin.version
+        if origin.group
+        else f"file {sha256(Path(origin.target).read_bytes()).hexdigest()[:12]}"
+        for origin in sorted(found, key=lambda origin: origin.distribution)
+    }
 
 
 def origin_of(component: Component) -> dict[str, Any] | None:

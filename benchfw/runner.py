@@ -20,6 +20,8 @@ from benchfw.keys import Planned, keys_of
 from benchfw.machine import describe, device_named, prepare_determinism, usable_cores
 from benchfw.metrics import metric_named
 from benchfw.plan import Cell, as_json, cells
+from benchfw.plugins import KINDS
+from benchfw.registry import versions_of
 from benchfw.store import FREE, RunDirectory, StageCache, experiment_digest, saving, write_atomically
 from benchfw.workers import Task, in_process, in_workers
 from benchfw.workers import describe as describe_task
@@ -157,7 +159,8 @@ def run(planned: Sequence[Planned], directory: RunDirectory, settings: Settings,
     forget()
     if planned[0].cell.experiment.deterministic:
         prepare_determinism()
-    machine = describe(device_named(settings.device), planned[0].cell.experiment.threads)
+    plugins = versions_of(getattr(item.cell, kind) for item in planned for kind in KINDS)
+    machine = describe(device_named(settings.device), planned[0].cell.experiment.threads, plugins)
     with directory.opened(planned, machine):
         waiting = _what_to_run(planned, directory, watcher)
         try:

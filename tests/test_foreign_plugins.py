@@ -1,5 +1,6 @@
 """No plugin can break, slow or falsify somebody else's run: each command is run for real beside foreign plugins."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -193,6 +194,7 @@ def test_the_name_of_a_component_and_its_distribution_decide_a_clash(beside):
     assert set(found) == {"none", "random", "smote", "second-smote:smote@way=3"}
     assert "smote" in ended.out
     assert found["smote"]["scores"] != found["second-smote:smote@way=3"]["scores"]
+    assert json.loads((out / "machine.json").read_text())["versions"]["second-smote"] == "1.0"
     again = beside.run(
         "plan", out / "experiment.toml", "--out", out, "-a", "second-smote:smote@way=3", "-a", "benchfw:smote"
     )
@@ -272,6 +274,9 @@ def test_a_file_runs_in_workers_and_its_code_is_in_the_key(home):
     ended = home.run(*asked)
     assert ended.code == 0, ended.err
     assert {row["axes"]["augmenter"] for row in rows(home.path / "out")} == {"mine", "none", "random"}
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    machine = json.loads((home.path / "out" / "machine.json").read_text())
+    assert machine["versions"]["my_aug.py"] == f"file {digest}"
     assert "3 finished" in home.run("plan", *asked[1:-4], "--out", "out").out
     file.write_text(file.read_text().replace("return train.draw", "return lambda *given: train.draw(*given)"))
     assert "2 finished" in home.run("plan", *asked[1:-4], "--out", "out").out
