@@ -200,16 +200,16 @@ def list_(
     no_plugins: NoPlugins = False,
 ) -> None:
     """List the installed data sets, extractors, augmenters and classifiers, and the packaged experiments."""
-    from benchfw import console as screen
+    from benchfw.console import console
+    from benchfw.console_components import print_components, print_experiments
     from benchfw.experiment import packaged
 
     _check_kind(kind or "experiment")
-    there = screen.console()
     if kind != "experiment":
         registry = loaded(plugins, no_plugins)
-        screen.print_components(registry, [kind] if kind else LISTED[:-1], there)
+        print_components(registry, [kind] if kind else LISTED[:-1], console())
     if kind in (None, "experiment"):
-        screen.print_experiments(packaged(), there)
+        print_experiments(packaged(), console())
 
 
 @app.command()
@@ -219,15 +219,16 @@ def show(
     plugins: PluginFiles = None,
     no_plugins: NoPlugins = False,
 ) -> None:
-    """Show one component, with its parameters, bounds, presets and source; or one experiment."""
-    from benchfw import console as screen
+    """Show one component: parameters, bounds, presets, what it takes and gives, source, licence; or one experiment."""
+    from benchfw.console import console
+    from benchfw.console_components import print_component
     from benchfw.experiment import load, to_toml
 
     _check_kind(kind)
     if kind == "experiment":
         typer.echo(to_toml(load(name)), nl=False)
     else:
-        screen.print_component(kind, loaded(plugins, no_plugins).registered(kind, name), screen.console())
+        print_component(kind, loaded(plugins, no_plugins).registered(kind, name), console())
 
 
 for command in (table, report, check):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter, defaultdict
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
 from itertools import groupby
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from benchfw.components import as_text
-from benchfw.settings import wanted
 from benchfw.text import printable
 
 if TYPE_CHECKING:
@@ -25,9 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from benchfw.components import Component
     from benchfw.plan import Cell
-    from benchfw.registry import Registered, Registry
     from benchfw.runner import Start
 
 PIPE_WIDTH = 10_000  # columns where there is no terminal: whoever reads a pipe or a file wants whole lines
@@ -246,47 +240,6 @@ def print_plan(preview: Mapping[str, Any], there: Console) -> None:
 
 def _axes_of(cell: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(cell["axes"][axis]) for axis in _AXES)
-
-
-def print_components(registry: Registry, kinds: Iterable[str], there: Console) -> None:
-    """The components of some kinds, each with its first line of help."""
-    for kind in kinds:
-        made = Table(title=f"{kind}s", title_justify="left", title_style="bold", show_edge=False, show_header=False)
-        for name in registry.names(kind):
-            made.add_row(plain(name), plain(_first_line(registry.get(kind, name))))
-        there.print(made)
-        there.print()
-
-
-def print_experiments(descriptions: Mapping[str, str], there: Console) -> None:
-    """The packaged experiments, each with its sentence."""
-    made = Table(title="experiments", title_justify="left", title_style="bold", show_edge=False, show_header=False)
-    for name, description in descriptions.items():
-        made.add_row(name, plain(description))
-    there.print(made)
-
-
-def print_component(kind: str, found: Registered, there: Console) -> None:
-    """One component: what it does, its parameters with bounds and defaults, presets, source."""
-    component = found.component
-    there.print(plain(f"{kind} {component.name}  (from {found.distribution})", style="bold"))
-    there.print(plain(inspect.cleandoc(component.__doc__ or "")))
-    there.print()
-    made = Table("parameter", "type", "default", "what it is", show_edge=False)
-    for field in fields(component):
-        default = plain(as_text(field.default))
-        made.add_row(field.name, plain(wanted(component, field)), default, plain(field.metadata["help"]))
-    there.print(made if made.row_count else "no parameters")
-    for name, values in component.presets.items():
-        given = ", ".join(f"{key}={as_text(value)}" for key, value in values.items())
-        there.print(plain(f"preset {component.name}@{name}: {given}"))
-    there.print(plain(f"source: {component.source or 'not stated'}"))
-    if kind == "dataset":
-        there.print(plain(f"licence of the data: {getattr(component, 'licence', 'not stated')}"))
-
-
-def _first_line(component: type[Component]) -> str:
-    return (component.__doc__ or "").strip().splitlines()[0]
 
 
 def where(path: Path) -> Text:
