@@ -88,7 +88,8 @@ COSTS = {
 }
 EXIT_CODES = {
     0: "fine: every planned cell is done, or skipped with a reason while others are done; `check` found nothing worse",
-    1: "at least one cell failed, was killed or ran out of memory; `check` found a line worse, or newly failed",
+    1: "a cell failed, was killed or ran out of memory; `check` found a line worse or newly failed; `plugin check` a "
+    "check that fails",
     2: "the request is wrong: an unknown name, a parameter out of bounds, the directory of another run, no baseline",
     3: "incomplete: nothing was measured, a result could not be saved, or `check` misses a line or repetition",
     4: "`check` found other data, test items or settings, or another metric of that name; 1 goes before 4, 4 before 3",
