@@ -10,9 +10,9 @@ from torch import Tensor
 from benchfw.components import Classifier, Dataset, Extractor, JointTrainer, NeuralExtractor, Selector, Synthesizer
 from benchfw.data import FeatureSpace, Synthesis
 from benchfw.dataset import FeatureDataset, ImageDataset
-from benchfw.errors import PluginError
+from benchfw.errors import DataError, PluginError, UsageError
 from benchfw.testing import toys
-from benchfw.testing.check import Breach, check
+from benchfw.testing.check import Breach, NotChecked, check
 
 if TYPE_CHECKING:
     from benchfw.testing.subject import Subject
@@ -48,7 +48,7 @@ def scores(subject: Subject) -> None:
     """Log-scores of every class."""
     trial = subject.trial()
     check_scores(trial)
-    _scores(trial.made.ask(_toy(trial).rows[:1], torch.Generator()), 1)
+    _scores(trial.ask(_toy(trial).rows[:1]), 1)
 
 
 @check(
@@ -62,7 +62,10 @@ def feature_rows(subject: Subject) -> None:
 @check("parts", "parts of images or features that the harness can split", Dataset, after=RUN)
 def parts(subject: Subject) -> None:
     """Train, and perhaps val and test; at least two classes, each with a training sample."""
-    loaded = subject.trial().made.product
+    try:
+        loaded = subject.trial().made.product
+    except (UsageError, DataError) as error:
+        raise NotChecked(f"it cannot be loaded here: {error}") from error
     if not isinstance(loaded, ImageDataset | FeatureDataset):
         raise Breach(f"load: found {type(loaded).__name__}; wants an ImageDataset or a FeatureDataset")
     counts = loaded.train.labels.bincount(minlength=loaded.n_classes)

@@ -74,7 +74,13 @@ def defaults_build(subject: Subject) -> None:
         raise Breach(f"{subject.type.__name__}(): {said(error)}; wants a component from the defaults") from error
 
 
-@check("presets-build", "presets of known parameters within bounds, that can be made", Component, behaviour=False)
+@check(
+    "presets-build",
+    "presets of known parameters within bounds, that can be made",
+    Component,
+    after=("parameter-help", "defaults-build"),
+    behaviour=False,
+)
 def presets_build(subject: Subject) -> None:
     """`name@preset` is a component."""
     if not subject.type.presets:

@@ -35,9 +35,8 @@ def inputs_unchanged(subject: Subject) -> None:
 @check("keeps-nothing", "itself left as it was: what was learned is in the product", Component, after=REPEATABLE)
 def keeps_nothing(subject: Subject) -> None:
     """Fit it, fit it to other data, and fit it again: its attributes and the result must be the same."""
-    again = subject.trial("again")
-    if again.fields:
-        raise Breach(f"self.{again.fields[0]} was set; a component keeps no state: return it in the product")
+    if fields := subject.trial().fields or subject.trial("again").fields:
+        raise Breach(f"self.{fields[0]} was set; a component keeps no state: return it in the product")
     if subject.is_dataset:
         return
     component = subject.component

@@ -92,7 +92,7 @@ def _works(subject: Subject, where: str, layout: Any, toy: toys.Toy, cure: str =
         raise Breach(f"{where} {said(error)}; wants it to work{cure}") from error
 
 
-@check("gives-true", "`gives` to say what it gives, and no more", Component, after=OUTPUTS)
+@check("gives-true", "`gives` to say what it gives, and no more", Component, after=(*OUTPUTS, "known-words"))
 def gives_true(subject: Subject) -> None:
     """Others of its cell rely on it."""
     declared, found = set(subject.component.gives), _given(subject)

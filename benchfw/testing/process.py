@@ -23,6 +23,7 @@ from benchfw.registry import origin_of
 if TYPE_CHECKING:
     from benchfw.components import Component
 
+LOADING_SECONDS = 10.0  # for libraries that a component is the first to load
 START_SECONDS = 120.0  # for torch to be loaded on a busy machine
 HEAVY = (
     *("torch", "numpy", "pandas", "scipy", "sklearn", "torchvision", "timm", "imblearn", "matplotlib"),
@@ -93,7 +94,7 @@ class Neighbour:
             process.stdin.flush()
         except OSError:
             return self._ended(process)
-        line = self._line(process, seconds)
+        line = self._line(process, 2 * seconds + LOADING_SECONDS)  # it fits twice
         if line is None:
             self.stop()
             return Elsewhere(seconds=seconds, late=True)
@@ -173,13 +174,17 @@ def _answer(asked: dict[str, Any]) -> Elsewhere:
 
 
 def _measured(component: Component) -> Elsewhere:
+    from benchfw.components import Dataset
     from benchfw.machine import peak_mib, reset_peak
-    from benchfw.testing.trial import tried
+    from benchfw.testing.trial import toy_for, tried
 
     accepted = tuple(component.accepts)
+    layout = accepted[0] if accepted else "vector"
+    if not isinstance(component, Dataset):  # a worker has fitted to other data before
+        tried(component, layout=layout, toy=toy_for(component, layout, seed=1))
     reset_peak()
     before, start = peak_mib(), monotonic()
-    found = tried(component, layout=accepted[0] if accepted else "vector")
+    found = tried(component, layout=layout)
     return Elsewhere(found.digest, monotonic() - start, max(0.0, peak_mib() - before))
 
 

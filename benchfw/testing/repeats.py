@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -72,19 +74,17 @@ def fresh_process(subject: Subject) -> None:
         raise Breach(f"in a fresh process it {found.error}; wants what it gives here")
     if found.digest != subject.trial().digest:
         where = trial.differing(found.digest, subject.trial().digest)
-        cure = "nothing may hang on the process, the order of a set, the time or a file"
+        cure = "nothing may hang on the process, on what was fitted there before, the order of a set, or the time"
         raise Breach(f"a fresh process gives other bytes in {where}; {cure}")
 
 
 @check("same-question", "the same answer to the same question, whoever asked before", *PREDICTORS, after=REPEATABLE)
 def same_question(subject: Subject) -> None:
     """Ask a product twice, with the same rng and other states of the global generators."""
-    made, toy = subject.trial().made, subject.trial().toy
-    asked = trial.question(subject.component, toy)
-    answers = []
+    first, answers = subject.trial(), []
     for world in (1, 2):
         with isolated(world):
-            answers.append(made.ask(asked, torch.Generator().manual_seed(trial.DRAWS)).clone())
+            answers.append(first.ask(trial.question(subject.component, first.toy)).clone())
     if not torch.equal(*answers):
         cure = "draw from the rng that is handed in, never from a global generator, and predict in evaluation mode"
         raise Breach(f"the same question has another answer the second time; {cure}")
@@ -106,11 +106,10 @@ def fill_is_outside(subject: Subject) -> None:
 @check("files-exist", "files(downloads) that exist, since their contents enter the cache key", Dataset, after=OUTPUTS)
 def files_exist(subject: Subject) -> None:
     """What the key of a stored result holds of a data set."""
-    from pathlib import Path
-
-    listed = subject.component.files(Path("downloads"))
-    for path in listed:
-        if not isinstance(path, Path) or not path.is_file():
-            raise Breach(f"files: found {path!r}, which is no file; wants Paths of files that exist, or none")
+    with tempfile.TemporaryDirectory(prefix="benchfw-") as folder:
+        listed = list(subject.component.files(Path(folder)))
+        for path in listed:
+            if not isinstance(path, Path) or not path.is_file():
+                raise Breach(f"files: found {path!r}, which is no file; wants Paths of files that exist, or none")
     if not listed:
         raise NotChecked(f"{label(subject.component)} lists no files")

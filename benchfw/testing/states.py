@@ -29,18 +29,12 @@ CLOSE = 1e-4  # of the largest logit: the same layers, called in two ways
 @check("state-restores", "the same answers from what is stored of it", NeuralExtractor, Synthesizer, after=REPEATABLE)
 def state_restores(subject: Subject) -> None:
     """A network from `build` and its state_dict, strictly; a product from `state()` by `restore`; through a file."""
-    made = subject.trial().made
+    first = subject.trial()
     again = _network_again(subject) if issubclass(subject.type, NeuralExtractor) else _product_again(subject)
-    asked = trial.question(subject.component, subject.trial().toy)
-    one, other = (_asked(product, asked) for product in (made.ask, again))
-    if not torch.equal(one, other):
+    asked = trial.question(subject.component, first.toy)
+    if not torch.equal(first.ask(asked), again(asked.clone(), torch.Generator().manual_seed(trial.DRAWS))):
         cure = "put all that decides an answer into the state: weights, buffers, scaling"
         raise Breach(f"what is brought back from the stored state gives other answers; {cure}")
-
-
-def _asked(product: Any, asked: Tensor) -> Tensor:
-    answer: Tensor = product(asked, torch.Generator().manual_seed(trial.DRAWS))
-    return answer
 
 
 def _network_again(subject: Subject) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,7 +47,7 @@ class Subject:
         self.limits = limits or Limits()
         self._verdicts: dict[str, Verdict] = {}
         self._trials: dict[str, Trial] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ""
         self._made: Component | Exception | None = None
         self.type = self._type()
 
@@ -61,9 +63,10 @@ class Subject:
 
     def _from(self, make: Callable[[Path], Component]) -> Component:
         name = getattr(make, "__name__", repr(make))
-        self._folder = tempfile.TemporaryDirectory(prefix="benchfw-")
+        self._folder = tempfile.mkdtemp(prefix="benchfw-")
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         try:
-            made = make(Path(self._folder.name))
+            made = make(Path(self._folder))
         except Exception as error:
             raise UsageError(f"{name}: {said(error)}; wants {WANTED}") from error
         if not isinstance(made, Component):
@@ -73,9 +76,13 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """How a table names it: `jitter@scale=0.5`; the name of its class where it cannot be built."""
+        """How a table names it: `jitter@scale=0.5`; the name of its class where it cannot be built.
+
+        The directory that it was made in reads DIR, so that a test has the same name in each session.
+        """
         try:
-            return label(self.component)
+            text = label(self.component)
+            return text.replace(self._folder, "DIR") if self._folder else text
         except Exception:
             return self.type.name or self.type.__name__
 

@@ -71,6 +71,10 @@ class Trial:
     fields: list[str]
     generators: dict[str, str]
 
+    def ask(self, asked: Tensor, draws: int = DRAWS) -> Tensor:
+        """The answer to a question, which the product may spoil; draws: the seed of the generator it is handed."""
+        return self.made.ask(asked.clone(), torch.Generator().manual_seed(draws))
+
     @cached_property
     def digest(self) -> dict[str, str]:
         """A hash of each part of the outcome."""
@@ -103,12 +107,13 @@ def tried(
     ):
         ctx = Context(seed, torch.device(device), Path(folder))
         made = make(component, toy, ctx)
-        answer = made.ask(question(component, toy), torch.Generator(device).manual_seed(draws))
+        asked = question(component, toy).clone()
+        answer = made.ask(asked, torch.Generator(device).manual_seed(draws))
         generators = surroundings.generators()
     context = weakref.ref(ctx)
     del ctx
     outcome = {"answer": answer.detach().clone()} | {name: v.detach().cpu().clone() for name, v in made.weights.items()}
-    inputs = None if toy is None or before is None else _changed(before, toy)
+    inputs = None if toy is None or before is None else _changed(before, toy, asked, question(component, toy))
     fields = _new_fields(component, attributes)
     kept = not isinstance(component, Extractor) and _alive(context)
     return Trial(toy, made, outcome, settings, inputs, kept, fields, generators)
@@ -218,12 +223,13 @@ def _copies(toy: Toy) -> dict[str, Tensor]:
     return {name: values.clone() for name, values in _tensors(toy).items()}
 
 
-def _changed(before: Mapping[str, Tensor], toy: Toy) -> str | None:
-    """What a fit and a use changed of a toy set: `train.values (first at row 3)`."""
-    for name, values in _tensors(toy).items():
-        if values.shape != before[name].shape:
+def _changed(before: Mapping[str, Tensor], toy: Toy, asked: Tensor, question: Tensor) -> str | None:
+    """What a fit and a use changed of a toy set, or of what was asked: `train.values (first at row 3)`."""
+    pairs = {name: (before[name], values) for name, values in _tensors(toy).items()}
+    for name, (old, new) in (pairs | {"the rows or labels it was asked about": (question, asked)}).items():
+        if old.shape != new.shape:
             return f"the shape of {name}"
-        other = ~torch.isclose(_rows(values), _rows(before[name]), rtol=0, atol=0, equal_nan=True)
+        other = ~torch.isclose(_rows(old), _rows(new), rtol=0, atol=0, equal_nan=True)
         if bool(other.any()):
             return f"{name} (first at row {int(other.any(1).nonzero()[0])})"
     return None

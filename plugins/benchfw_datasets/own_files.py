@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 from zipfile import BadZipFile, ZipFile
@@ -32,6 +34,12 @@ class ImageFolder(Dataset):
     size: int | None = param(None, "resize to size x size, bilinear; none: all must have one size", ge=1)
     color: Literal["auto", "gray", "rgb"] = param("auto", "auto: gray if every image is stored as gray, else rgb")
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """A validation part, where it has a folder."""
+        root = expanded(self.path)
+        return _validation(root is not None and (root / "train").is_dir() and (root / "val").is_dir())
+
     def load(self, ctx: Context) -> ImageDataset:
         """Read it whole, (N, 1 or 3, H, W) uint8. Raises UsageError without `path`, DataError for wrong folders."""
         from benchfw_datasets import image_folder
@@ -60,6 +68,11 @@ class Csv(Dataset):
     path: str | None = param(None, "the csv file, with a header; required")
     size: int | None = param(None, "resize to size x size, bilinear; none: all must have one size", ge=1)
     color: Literal["auto", "gray", "rgb"] = param("auto", "auto: gray if every image is stored as gray, else rgb")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """A validation part, where the file lists one."""
+        return _validation("val" in _splits(expanded(self.path)))
 
     def load(self, ctx: Context) -> ImageDataset:
         """Read it whole, (N, 1 or 3, H, W) uint8. Raises UsageError without `path`, DataError for wrong files."""
@@ -91,6 +104,11 @@ class Npz(Dataset):
     path: str | None = param(None, "the npz file; required")
     images: str = param("X", "what the array of images is called")
     labels: str = param("y", "what the array of labels is called")
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """A validation part, where the file has MedMNIST's arrays of one."""
+        return _validation({"train_images", "val_images"} <= _members(expanded(self.path)))
 
     def load(self, ctx: Context) -> ImageDataset:
         """Read it whole, (N, C, H, W) uint8. Raises UsageError without `path`, DataError for a wrong file."""
@@ -174,3 +192,28 @@ def _members(path: Path | None) -> frozenset[str]:
             return frozenset(name.removesuffix(".npy") for name in archived.namelist())
     except (OSError, BadZipFile):
         return frozenset()
+
+
+def _validation(found: bool) -> frozenset[str]:
+    return frozenset({"validation"} if found else ())
+
+
+def _splits(path: Path | None) -> frozenset[str]:
+    """The splits that a csv file lists; none where it cannot be read, which `load` reports."""
+    try:
+        stat = None if path is None else path.stat()
+        return frozenset() if path is None or stat is None else _listed_splits(path, stat.st_size, stat.st_mtime_ns)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return frozenset()
+
+
+@lru_cache(maxsize=8)
+def _listed_splits(path: Path, _size: int, _modified: int) -> frozenset[str]:
+    """Read once for each version of the file, since a plan asks for each of its cells."""
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.reader(lines)
+        header = [name.strip() for name in next(rows, [])]
+        if "split" not in header:
+            return frozenset()
+        column = header.index("split")
+        return frozenset(row[column].strip() for row in rows if len(row) > column)

@@ -1,0 +1,149 @@
+"""Data sets: sound ones, of images and of features, and one for each fault."""
+
+from dataclasses import dataclass
+
+from benchfw import Dataset
+
+
+@dataclass(frozen=True)
+class Squares(Dataset):
+    """Bright squares on dark ground, with a test part of its own; sound."""
+
+    name = "squares"
+
+    def load(self, ctx):
+        from benchfw import ImageDataset
+
+        train, test = self.part(30, 0), self.part(9, 1)
+        return ImageDataset(train, ("left", "middle", "right"), test=test)
+
+    def part(self, size, seed, groups=None):
+        import torch
+
+        from benchfw import ImageSet
+
+        labels = torch.arange(size) % 3
+        images = torch.randint(0, 99, (size, 1, 6, 6), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
+        for c in range(3):
+            images[labels == c, :, 2:4, 2 * c : 2 * c + 2] += 100
+        return ImageSet(images, labels, groups)
+
+
+@dataclass(frozen=True)
+class Points(Dataset):
+    """Features in a plane; sound."""
+
+    name = "points"
+
+    @property
+    def gives(self):
+        return frozenset({"features"})
+
+    def load(self, ctx):
+        import torch
+
+        from benchfw import FeatureDataset, FeatureSet, FeatureSpace
+
+        labels = torch.arange(30) % 2
+        values = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)) + 3 * labels[:, None]
+        return FeatureDataset(FeatureSet(FeatureSpace((2,), 2), values, labels), ("left", "right"))
+
+
+@dataclass(frozen=True)
+class TestInTrain(Squares):
+    """Three training samples are test samples too."""
+
+    name = "test-in-train"
+
+    def load(self, ctx):
+        from dataclasses import replace
+
+        whole = super().load(ctx)
+        pool = whole.train.pool.clone()
+        pool[:3] = whole.test.pool[:3]
+        return replace(whole, train=replace(whole.train, pool=pool))
+
+
+@dataclass(frozen=True)
+class SharedPatient(Squares):
+    """A patient with images on both sides."""
+
+    name = "shared-patient"
+
+    def load(self, ctx):
+        import torch
+
+        from benchfw import ImageDataset
+
+        train = self.part(30, 0, torch.arange(30) // 3)
+        return ImageDataset(train, ("left", "middle", "right"), test=self.part(9, 1, torch.arange(9) + 9))
+
+
+@dataclass(frozen=True)
+class EmptyClass(Squares):
+    """A class without a sample."""
+
+    name = "empty-class"
+
+    def load(self, ctx):
+        from benchfw import ImageDataset
+
+        return ImageDataset(self.part(30, 0), ("left", "middle", "right", "nowhere"))
+
+
+@dataclass(frozen=True)
+class OtherEachTime(Squares):
+    """Other pixels each time."""
+
+    name = "other-each-time"
+
+    def load(self, ctx):
+        import os
+
+        from benchfw import ImageDataset
+
+        return ImageDataset(self.part(30, int.from_bytes(os.urandom(4), "big")), ("left", "middle", "right"))
+
+
+@dataclass(frozen=True)
+class MissingFile(Squares):
+    """A file in the key that is nowhere."""
+
+    name = "missing-file"
+
+    def files(self, downloads):
+        return (downloads / "squares.npz",)
+
+
+@dataclass(frozen=True)
+class SaysFeatures(Squares):
+    """Images that are said to be features."""
+
+    name = "says-features"
+
+    @property
+    def gives(self):
+        return frozenset({"features"})
+
+
+@dataclass(frozen=True)
+class Arrays(Squares):
+    """Arrays instead of a data set."""
+
+    name = "arrays"
+
+    def load(self, ctx):
+        part = self.part(30, 0)
+        return part.pool, part.labels
+
+
+SOUND = (Squares, Points)
+FAULTS = {
+    TestInTrain: {"parts-are-apart"},
+    SharedPatient: {"parts-are-apart"},
+    EmptyClass: {"parts"},
+    OtherEachTime: {"same-seed"},
+    MissingFile: {"files-exist"},
+    SaysFeatures: {"gives-true"},
+    Arrays: {"parts"},
+}
