@@ -9,10 +9,10 @@ import sys
 def main() -> None:
     """Run the command line; what benchfw raises on purpose is one line on standard error and an exit code."""
     from benchfw.cli import app
-    from benchfw.completion import ASKED, answer
     from benchfw.errors import BenchfwError, StoreError
+    from benchfw.shell import answer, asks
 
-    if os.environ.get(ASKED, "").startswith("complete_"):
+    if asks(os.environ):
         answer(app)
     try:
         app()

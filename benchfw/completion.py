@@ -1,38 +1,34 @@
 """What a shell offers after Tab: names, presets, parameters and values, from the plugins. No heavy library is loaded.
 
-typer asks a function of this room for each option and argument, and prints what it gives for bash, zsh or fish. A word
-may be open, as `smote@k=` is: then the shell shall put no space behind it, so what may follow is offered too.
+typer asks a function of this room for each option and argument. A word may be open, as `smote@k=` is: then the shell
+shall put no space behind it, so what may follow is offered too.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
 from functools import partial
 from io import StringIO
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from benchfw.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterable
 
     from benchfw.components import Component
 
 Offer = tuple[str, str]  # a word and its line of help
 
-ASKED = "_BENCHFW_COMPLETE"  # typer's variable; `complete_bash` asks for words, `source_bash` for the script
 WORD = re.compile(r"[\w./~+:=@,-]+")  # what is itself in every shell, unquoted
 UNSAFE = str.maketrans(
     {"[": "(", "]": ")", '"': "\N{RIGHT DOUBLE QUOTATION MARK}", "'": "\N{RIGHT SINGLE QUOTATION MARK}"}
 )
 LONGEST = 72  # letters of help beside a word
 OPEN = tuple("=.:@,/")  # how a word ends that is not finished
-BREAKS = frozenset("@=:")  # where bash breaks words, as far as ours have it
 DEVICES = {
     "auto": "the GPU where there is one",
     "cpu": "no GPU",
@@ -47,57 +43,6 @@ IMBALANCES = {
     "counts:": "training samples of each class: a,b,... or 150x8",
 }
 RATIOS = ("10", "20", "50", "100")  # those of the literature
-
-
-def answer(app: Callable[[], object]) -> NoReturn:
-    """Answer a shell that asks through typer, and leave; nothing that a plugin prints reaches the terminal."""
-    kept, silent = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(silent, number)  # for good: a plugin may print when the process ends, too
-    code, said, shell = 1, StringIO(), os.environ[ASKED].removeprefix("complete_")
-    stem = _rejoin(os.environ) if shell == "bash" else ""
-    try:
-        with redirect_stdout(said):
-            app()
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 0
-    except Exception:  # there is no place on the screen for it
-        said = StringIO()
-    found = [line.removeprefix(stem) for line in said.getvalue().splitlines() if line]
-    os.write(kept, "".join(f"{line}\n" for line in _behind(_option(os.environ), found, shell)).encode())
-    os._exit(code)
-
-
-def _rejoin(environment: MutableMapping[str, str]) -> str:
-    """Join the words that bash has broken at `@`, `=` and `:`; what its answers begin with and bash already has.
-
-    bash hands over `-a smote @ k`, and replaces what stands after the last break; `@` itself belongs to that.
-    """
-    at = int(environment["COMP_CWORD"])
-    broken = environment["COMP_WORDS"].split("\n")[: at + 1]
-    words = broken[:1]
-    for before, word in pairwise(broken):
-        if len(words) > 1 and word and (BREAKS.issuperset(word) or (before and BREAKS.issuperset(before))):
-            words[-1] += word
-        else:
-            words.append(word)
-    environment["COMP_WORDS"], environment["COMP_CWORD"] = "\n".join(words), str(len(words) - 1)
-    *_, before, last = [*broken, ""] if BREAKS.issuperset(broken[-1]) else broken
-    value = words[-1].partition("=")[2] if words[-1].startswith("-") else words[-1]
-    return value.removesuffix("@" * before.endswith("@") + last)
-
-
-def _option(environment: Mapping[str, str]) -> str:
-    """The `--option=` that the word at the cursor begins with, where the shell is not bash."""
-    begun = re.search(r"(?:^|\s)(--[\w-]+=)\S*$", environment.get("_TYPER_COMPLETE_ARGS", ""))
-    return begun[1] if begun else ""
-
-
-def _behind(option: str, found: list[str], shell: str) -> list[str]:
-    """The answer for what stands behind `--option=`, which typer leaves out: fish wants it, zsh shall pass over it."""
-    if not option or not found:
-        return found
-    return [f"compset -P '{option}'; {found[0]}", *found[1:]] if shell == "zsh" else [option + line for line in found]
 
 
 # ---- what typer asks: a word as far as it is typed -> the words that it may become ----

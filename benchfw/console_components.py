@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -146,7 +147,9 @@ def _provenance(kind: str, component: type[Component]) -> dict[str, str]:
         facts["licence"] = f"{getattr(component, 'licence', 'not stated')} (of the data)"
     if component.libraries:
         facts["libraries"] = ", ".join(component.libraries)
-    return facts | {"to run it": f"benchfw run --{kind} {_example(component)}"}
+    file = component.origin if component.origin and not component.origin.group else None
+    loading = f" --plugin {os.path.relpath(file.target)}" if file else ""
+    return facts | {"to run it": f"benchfw run --{kind} {_example(component)}{loading}"}
 
 
 def _example(component: type[Component]) -> str:

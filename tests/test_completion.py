@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import shells
-from third_party import describe
+from third_party import write
 
 from benchfw import completion
 from benchfw.cli import LISTED
@@ -227,17 +227,11 @@ atexit.register(print, "smote-at-exit")
 """
 
 
-def put(home, module, text):
-    """Install a plugin of this text."""
-    describe(home.path / "site", module)
-    (home.path / "site" / f"{module}.py").write_text(text)
-
-
 def test_no_plugin_gets_a_word_in(home):
     quiet = shells.asked(home, "benchfw run -a smo")
-    put(home, "loud", PLUGIN.format(before=LOUD, help="Shouts.", name="loud"))
-    put(home, "leaving", LOUD + "sys.exit('smote-leaving')")
-    put(home, "broken", LOUD + "raise RuntimeError('smote-broken')")
+    write(home, "loud", PLUGIN.format(before=LOUD, help="Shouts.", name="loud"))
+    write(home, "leaving", LOUD + "sys.exit('smote-leaving')")
+    write(home, "broken", LOUD + "raise RuntimeError('smote-broken')")
     assert shells.asked(home, "benchfw run -a smo") == quiet
     assert "smote" in quiet[0]
     assert quiet[1] == ""
@@ -245,8 +239,8 @@ def test_no_plugin_gets_a_word_in(home):
 
 
 def test_two_distributions_with_one_name_are_told_apart(home):
-    put(home, "first", PLUGIN.format(before="", help="Of the first.", name="same"))
-    put(home, "second", PLUGIN.format(before="", help="Of the second.", name="same"))
+    write(home, "first", PLUGIN.format(before="", help="Of the first.", name="same"))
+    write(home, "second", PLUGIN.format(before="", help="Of the second.", name="same"))
     with shells.terminal("bash", home) as tabbed:
         assert tabbed("benchfw run -c first:") == "benchfw run -c first:same "
         assert tabbed("benchfw show classifier sec") == "benchfw show classifier second:same "
@@ -256,7 +250,7 @@ def test_a_help_text_runs_nothing_in_zsh(home):
     if reason := shells.missing("zsh"):
         pytest.skip(reason)
     hostile = r"Takes $(touch ran) and `touch ran`, \\$(touch ran), it's 'so' [red]x[/red] :)"
-    put(home, "hostile", PLUGIN.format(before="", help=hostile, name="hostile"))
+    write(home, "hostile", PLUGIN.format(before="", help=hostile, name="hostile"))
     with shells.terminal("zsh", home) as tabbed:
         assert tabbed("benchfw run -c hos") == "benchfw run -c hostile"
         assert tabbed("benchfw run -c h") == "benchfw run -c h"
@@ -265,7 +259,7 @@ def test_a_help_text_runs_nothing_in_zsh(home):
 
 def test_plugins_of_the_command_line_are_asked_too(home):
     (home.path / "mine.py").write_text(PLUGIN.format(before="", help="Mine.", name="mine"))
-    put(home, "other", PLUGIN.format(before="", help="Other.", name="minor"))
+    write(home, "other", PLUGIN.format(before="", help="Other.", name="minor"))
     assert '"mine"' not in shells.asked(home, "benchfw run -c mi")[0]
     assert '"minor"' in shells.asked(home, "benchfw run -c mi")[0]
     asked = shells.asked(home, "benchfw run --no-plugins --plugin mine.py -c mi")[0]

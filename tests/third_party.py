@@ -19,6 +19,12 @@ def describe(site, module):
     (info / "entry_points.txt").write_text(f"[benchfw.v1]\n{module} = {module}\n")
 
 
+def write(home, module, text):
+    """Install a plugin of this text where the commands of a home find it."""
+    describe(home.path / "site", module)
+    (home.path / "site" / f"{module}.py").write_text(text)
+
+
 def install(home, module):
     """Install a module of the tests where the commands of a home find it."""
     describe(home.path / "site", module)
