@@ -7,10 +7,8 @@ shall put no space behind it, so what may follow is offered too.
 from __future__ import annotations
 
 import re
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,11 +118,10 @@ def _kinds() -> list[Offer]:
 
 
 def _registry(ctx: Any) -> Any:
-    """The plugins that the command line asks for so far; what they print is not for the shell."""
+    """The plugins that the command line asks for so far."""
     from benchfw.registry import installed
 
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        return installed(tuple(map(str, ctx.params.get("plugins") or ())), not ctx.params.get("no_plugins"))
+    return installed(tuple(map(str, ctx.params.get("plugins") or ())), not ctx.params.get("no_plugins"))
 
 
 def _names(ctx: Any, kind: str) -> list[Offer]:
