@@ -282,6 +282,18 @@ def hooks() -> str:
     return rows("hook", "what it does", lines=lines)
 
 
+def contract() -> str:
+    """Every check of the contract, with what it wants and the roles that it is for."""
+    from benchfw.testing import all_checks
+
+    lines = [(code(check.name), check.wants, _roles(check.roles)) for check in all_checks()]
+    return rows("check", "wants", "of", lines=lines)
+
+
+def _roles(roles: tuple[type[Component], ...]) -> str:
+    return "every component" if Component in roles else ", ".join(role.__name__ for role in roles)
+
+
 def metrics() -> str:
     """Every metric with its direction."""
     of_class = metric_named(f"{RECALL}<class name>")

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchfw.components import Component
-from benchfw.testing.check import Breach, check
+from benchfw.testing.check import Breach, NotChecked, check
 
 if TYPE_CHECKING:
     from benchfw.testing.subject import Subject
 
 
-@check("within-limits", "60 s and 2 GiB at most for one fit and one use on the toy set", Component)
+@check("within-limits", "60 s and 2 GiB at most for one fit and one use on the toy set", Component, behaviour=False)
 def within_limits(subject: Subject) -> None:
     """Measured in a fresh process, which is stopped where it takes longer."""
     found, limits = subject.elsewhere, subject.limits
     cure = f"check it with a smaller budget, e.g. {subject.type.name}@steps=20"
     if found.late or found.seconds > limits.seconds:
         raise Breach(f"takes more than {limits.seconds:g} s on the toy set; {cure}")
+    if found.missing or found.error:
+        raise NotChecked(f"nothing to measure: in a fresh process it {found.error or 'cannot be made'}")
     if found.mib > limits.mib:
         raise Breach(f"takes {found.mib:.0f} MiB on the toy set; wants {limits.mib:g} MiB at most; {cure}")

@@ -41,8 +41,8 @@ class Check:
     """One sentence of the contract. Calling it with a component raises Breach, or NotChecked with the reason.
 
     name: words joined by hyphens. wants: what it wants of a component, in one line. roles: whose subclasses it is for.
-    after: checks that must have passed, or there is nothing to look at. behaviour: whether it runs the component, or
-    only reads what it declares.
+    after: checks that must have passed, or there is nothing to look at. behaviour: whether it says something of what
+    the component does, and not only of what it declares or costs.
     """
 
     name: str

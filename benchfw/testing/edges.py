@@ -24,8 +24,8 @@ VOTERS = 0.8  # of the rows must lie in a blob, or a generator is too weak to sa
 CLEARLY = 0.3  # more of the rows must fit another order than fit the labels: noise differs by 0.1
 
 
-@check("row-i-is-labels-i", "row i to be of class labels[i]", Synthesizer, after=OUTPUTS)
-def rows_in_order(subject: Subject) -> None:
+@check("row-order", "row i of class labels[i]", Synthesizer, after=OUTPUTS)
+def row_order(subject: Subject) -> None:
     """On blobs far apart, rows in another order or under other labels fit those clearly better.
 
     A generator too weak to hit a blob, and noise that knows no label, have no order to be wrong.
@@ -55,7 +55,7 @@ def _nearest(rows: Tensor) -> tuple[Tensor, Tensor]:
     return nearest, distance < 2 * centres.shape[1] ** 0.5
 
 
-@check("tiny-classes", "to work on classes of 1 and 2 samples, or to raise CannotRun", *LEARNERS, after=OUTPUTS)
+@check("tiny-classes", "classes of 1 and 2 samples to work, or CannotRun", *LEARNERS, after=OUTPUTS)
 def tiny_classes(subject: Subject) -> None:
     """The tails of real data."""
     component, layout = subject.component, subject.layout
@@ -66,7 +66,7 @@ def tiny_classes(subject: Subject) -> None:
         raise NotChecked(f"it says that it cannot: {reason}") from reason
 
 
-@check("nan-shows", "to raise on NaN rows, or to let them show in its own", Synthesizer, after=OUTPUTS)
+@check("nan-shows", "an error for NaN rows, or NaN in its own rows", Synthesizer, after=OUTPUTS)
 def nan_shows(subject: Subject) -> None:
     """Finite rows of a class whose rows are all NaN are made up."""
     component, layout = subject.component, subject.layout
@@ -83,7 +83,7 @@ def nan_shows(subject: Subject) -> None:
 
 @check(
     "nan-stays",
-    "to raise on a NaN row, or to leave the scores of the others alone",
+    "an error for a NaN row, or the other rows' scores as they were",
     Classifier,
     JointTrainer,
     after=OUTPUTS,
@@ -123,7 +123,7 @@ def batch_size(subject: Subject) -> None:
         raise Breach(f"the answer for a row changes with the other rows of its batch; wants {cure}")
 
 
-@check("on-the-gpu", "to work on the GPU that the context names", Extractor, *LEARNERS, after=OUTPUTS)
+@check("on-the-gpu", "the same on the GPU that the context names", Extractor, *LEARNERS, after=OUTPUTS)
 def on_the_gpu(subject: Subject) -> None:
     """Rows on the device of the features; nothing calls .cuda() by itself."""
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else ""

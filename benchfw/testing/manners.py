@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LEARNERS = (NeuralExtractor, Synthesizer, Selector, JointTrainer, Classifier)
 
 
-@check("inputs-unchanged", "its inputs left as they were", Extractor, *LEARNERS, after=OUTPUTS)
+@check("inputs-unchanged", "inputs that are left as they were", Extractor, *LEARNERS, after=OUTPUTS)
 def inputs_unchanged(subject: Subject) -> None:
     """Values, labels, ids and positions of train and val, and the rows and labels it is asked about."""
     changed = subject.trial("again").inputs
@@ -32,7 +32,12 @@ def inputs_unchanged(subject: Subject) -> None:
         raise Breach(f"changed {changed} in place; wants its inputs untouched: clone before writing")
 
 
-@check("keeps-nothing", "itself left as it was: what was learned is in the product", Component, after=REPEATABLE)
+@check(
+    "keeps-nothing",
+    "no state on itself, its class or its module: what was learned is in the product",
+    Component,
+    after=REPEATABLE,
+)
 def keeps_nothing(subject: Subject) -> None:
     """Fit it, fit it to other data, and fit it again: its attributes and the result must be the same."""
     if fields := subject.trial().fields or subject.trial("again").fields:
@@ -47,14 +52,14 @@ def keeps_nothing(subject: Subject) -> None:
         raise Breach(f"after a fit to other data it gives other bytes in {where}; keep nothing in a module or a class")
 
 
-@check("context-given-back", "its context not kept after the call", *LEARNERS, after=OUTPUTS)
+@check("context-given-back", "a context that is not kept after the call", *LEARNERS, after=OUTPUTS)
 def context_given_back(subject: Subject) -> None:
     """A context is lent for one call; its warnings and numbers are read when the call is over."""
     if subject.trial("again").kept:
         raise Breach("ctx is alive after the fit; wants it given back: keep ctx.device or a number of it, not ctx")
 
 
-@check("no-reseeding", "the global generators not seeded", Component, after=OUTPUTS)
+@check("no-reseeding", "global generators that nobody seeds", Component, after=OUTPUTS)
 def no_reseeding(subject: Subject) -> None:
     """From two different states of a generator, equal states come out only where it was seeded."""
     one, other = (subject.trial(f"world {world}", world=world).generators for world in (1, 2))
@@ -64,9 +69,7 @@ def no_reseeding(subject: Subject) -> None:
         raise Breach(f"seeds the global generator of {' and '.join(seeded)}; {cure}")
 
 
-@check(
-    "settings-kept", "torch's settings, environment, directory and warnings left as they were", Component, after=OUTPUTS
-)
+@check("settings-kept", "torch's settings, environment, directory and warnings as they were", Component, after=OUTPUTS)
 def settings_kept(subject: Subject) -> None:
     """Look at the second fit and use, since the first may load libraries that set something up for themselves."""
     changed = subject.trial("again").settings

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ON_FEATURES = (Synthesizer, Selector, JointTrainer, Classifier)
 
 
-@check("accepts-true", "to work on every layout that it accepts", *ON_FEATURES, after=OUTPUTS)
+@check("accepts-true", "every layout that it accepts to work", *ON_FEATURES, after=OUTPUTS)
 def accepts_true(subject: Subject) -> None:
     """Vectors and maps, as `accepts` says."""
     first, *others = subject.component.accepts
@@ -56,7 +56,7 @@ def layout_true(subject: Subject) -> None:
 
 @check(
     "works-without-validation",
-    "to work without a validation part, or to need it",
+    "a fit without a validation part, or 'validation' in needs",
     NeuralExtractor,
     *(r for r in ON_FEATURES if r is not Selector),
     after=OUTPUTS,
@@ -69,7 +69,7 @@ def works_without_validation(subject: Subject) -> None:
     _works(subject, "with val=None it", subject.layout, toy.without_validation(), "; or say so: 'validation' in needs")
 
 
-@check("works-without-head", "to work without a trained head, or to need it", *ON_FEATURES, after=OUTPUTS)
+@check("works-without-head", "a fit without a trained head, or 'head' in needs", *ON_FEATURES, after=OUTPUTS)
 def works_without_head(subject: Subject) -> None:
     """Features without a network have no head: new_head() is None."""
     _refuse_needed(subject, "head")
@@ -92,7 +92,7 @@ def _works(subject: Subject, where: str, layout: Any, toy: toys.Toy, cure: str =
         raise Breach(f"{where} {said(error)}; wants it to work{cure}") from error
 
 
-@check("gives-true", "`gives` to say what it gives, and no more", Component, after=(*OUTPUTS, "known-words"))
+@check("gives-true", "all that it gives in `gives`, and no more", Component, after=(*OUTPUTS, "known-words"))
 def gives_true(subject: Subject) -> None:
     """Others of its cell rely on it."""
     declared, found = set(subject.component.gives), _given(subject)

@@ -63,7 +63,7 @@ def other_seed(subject: Subject) -> None:
     raise Breach("fit: another seed gives the same weights; wants every random number from ctx.rng")
 
 
-@check("fresh-process", "to be found by a fresh process, and the same bytes there", Component, after=REPEATABLE)
+@check("fresh-process", "a class that a fresh process finds, and the same bytes there", Component, after=REPEATABLE)
 def fresh_process(subject: Subject) -> None:
     """Workers are fresh processes: they import the plugin, and build the component from its parameters."""
     found = subject.elsewhere
@@ -103,7 +103,7 @@ def fill_is_outside(subject: Subject) -> None:
         )
 
 
-@check("files-exist", "files(downloads) that exist, since their contents enter the cache key", Dataset, after=OUTPUTS)
+@check("files-exist", "files(downloads) that exist, since their contents enter the key", Dataset, after=OUTPUTS)
 def files_exist(subject: Subject) -> None:
     """What the key of a stored result holds of a data set."""
     with tempfile.TemporaryDirectory(prefix="benchfw-") as folder:

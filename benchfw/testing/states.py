@@ -109,7 +109,7 @@ def prior(subject: Subject) -> None:
 
 @check(
     "trains-the-network",
-    "the given network trained in place, for its classifier's steps at most",
+    "the given network trained in place, for the classifier's steps at most",
     JointTrainer,
     after=OUTPUTS,
 )

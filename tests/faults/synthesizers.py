@@ -400,7 +400,7 @@ class OneClassAtATime(Noisy):
         return super().rows(train, labels, rng)[: len(labels) * min(2, len(labels.unique())) // 2]
 
 
-@fault("row-i-is-labels-i")
+@fault("row-order")
 class Sorted(Noisy):
     name = "sorted"
 
@@ -408,7 +408,7 @@ class Sorted(Noisy):
         return super().rows(train, labels.sort().values, rng)
 
 
-@fault("row-i-is-labels-i")
+@fault("row-order")
 class OffByOne(Noisy):
     name = "off-by-one"
 
