@@ -38,6 +38,14 @@ def picture(path, array, **options):
     return path
 
 
+def write_slides(folder):
+    """Write the files of the guide's data set `slides`: 40 images of ten patients."""
+    folder.mkdir()
+    np.save(folder / "slides.npy", pixels(40, 8, 8))
+    lines = [f"{'healthy' if patient % 2 else 'ill'},{patient}" for patient in np.repeat(np.arange(10), 4)]
+    (folder / "slides.csv").write_text("\n".join(lines))
+
+
 def guide_commands(page):
     """The words of each command that a how-to shows for data which its own tests make: those in `sh` blocks."""
     text = (Path(__file__).parents[1] / "docs" / "how-to" / page).read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from textwrap import dedent
 import pandas as pd
 import pytest
 import typer
+from made_files import write_slides
 from pages import EXAMPLE, ROOT, TEXTS, blocks, commands, files
 from third_party import describe
 from typer.testing import CliRunner
@@ -217,6 +218,7 @@ def desk(tmp_path, monkeypatch):
     for folder in ("photos", "gate"):
         (tmp_path / folder).mkdir()
     (tmp_path / "scans.npz").touch()
+    write_slides(tmp_path / "slides")
     shown = {name: block for text in TEXTS.values() for name, block in files(text).items()}
     settings = [block for text in TEXTS.values() for block in blocks(text, "toml")]
     shown |= {named[1]: block for block in settings if (named := re.match(r"# (\S+\.toml)\n", block))}

@@ -3,10 +3,10 @@
 import hashlib
 import re
 
-import numpy as np
 import pytest
 import torch
 from commands import rows
+from made_files import write_slides
 from pages import TEXTS, files
 from safetensors.torch import save_file
 
@@ -30,11 +30,7 @@ def shown(home, monkeypatch):
     monkeypatch.chdir(home.path)
     for name, text in PLUGINS.items():
         (home.path / name).write_text(text)
-    (home.path / "slides").mkdir()
-    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
-    np.save(home.path / "slides" / "slides.npy", images)
-    lines = [f"{'healthy' if patient % 2 else 'ill'},{patient}" for patient in np.repeat(np.arange(10), 4)]
-    (home.path / "slides" / "slides.csv").write_text("\n".join(lines))
+    write_slides(home.path / "slides")
     yield home.path
     installed.cache_clear()
 
