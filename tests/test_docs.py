@@ -23,6 +23,7 @@ import benchfw
 from benchfw import cli, hookspecs, measures, metrics
 from benchfw.experiment import Experiment, packaged
 from benchfw.registry import KINDS, installed
+from benchfw.testing import all_checks
 
 RESULTS = re.compile(r"\b(DIR|results/\w+)$")
 OF_ALL = ("--help", "--install-completion", "--show-completion")  # options of every command, or of the shell
@@ -195,6 +196,11 @@ def test_every_hook_is_documented_with_its_arguments():
     wanted = [f"`{name}({', '.join(signature.parameters)})`" for name, signature in hooks.items()]
     assert len(wanted) == 4
     assert [hook for hook in wanted if hook not in TEXTS["docs/how-to/write-a-plugin.md"]] == []
+
+
+def test_every_check_of_the_contract_is_documented():
+    page = TEXTS["docs/reference/contract.md"]
+    assert [check.name for check in all_checks() if f"| `{check.name}` | {check.wants} |" not in page] == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/tutorial/your-first-augmenter.md"])
