@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -86,14 +86,21 @@ def check(
     format: Annotated[ContractFormat, typer.Option(help="How to print it.")] = ContractFormat.terminal,
     seconds: Annotated[float, typer.Option(min=0, help="Most time for one fit and one use on the toy set.")] = 60.0,
     mib: Annotated[float, typer.Option(min=0, help="Most memory for it, MiB.")] = 2048.0,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=SIZES", help="Of the toy set's samples: image=3,64,64, map=8,7,7 or vector=64."),
+    ] = None,
     plugins: PluginFiles = None,
     no_plugins: NoPlugins = False,
 ) -> None:
     """Check that plugins keep the contract, on toy sets; ends with 1 where a check fails, or none could look."""
     from benchfw import console_contract as told
     from benchfw.console import console
+    from benchfw.testing import Limits
+    from benchfw.testing.targets import shapes_named
 
-    examined = _examined(targets, expect or [], (seconds, mib), plugins, no_plugins)
+    wanted = {"limits": Limits(seconds, mib), "shapes": shapes_named(shape or [])}
+    examined = _examined(targets, expect or [], wanted, loaded(plugins, no_plugins))
     if format is ContractFormat.json:
         typer.echo(told.to_json(examined))
     elif format is ContractFormat.markdown:
@@ -103,9 +110,7 @@ def check(
     raise typer.Exit(0 if all(one.examined.passed for one in examined) else 1)
 
 
-def _examined(
-    targets: list[str], expect: list[str], limits: tuple[float, float], plugins: list[Path] | None, no_plugins: bool
-) -> list[Told]:
+def _examined(targets: list[str], expect: list[str], wanted: dict[str, Any], registry: Registry) -> list[Told]:
     """All components of the targets, checked; what plugins print on the way goes to standard error."""
     import sys
     from contextlib import redirect_stdout
@@ -113,13 +118,12 @@ def _examined(
     from benchfw.console import console
     from benchfw.console_contract import Told
     from benchfw.testing.report import examine, expectations
-    from benchfw.testing.subject import Limits, Subject
+    from benchfw.testing.subject import Subject
     from benchfw.testing.targets import named
 
-    registry = loaded(plugins, no_plugins)
     with redirect_stdout(sys.stderr), console(stderr=True).status("") as status:
         found = [pair for text in targets for pair in named(text, registry)]
-        subjects = [(kind, Subject(component, Limits(*limits))) for kind, component in found]
+        subjects = [(kind, Subject(component, **wanted)) for kind, component in found]
         expected = expectations(expect, [subject for _, subject in subjects])
         examined = []
         for kind, subject in subjects:

@@ -120,10 +120,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Write on each test of a check that runs its component which component that is, of how many such checks."""
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    about = getattr(parameters.get("check"), "about", None)
-    if about is not None:
-        label, behaviours = about
+    asked: Any = getattr(getattr(item, "callspec", None), "params", {}).get("check")
+    if type(asked).__module__ == "benchfw.testing.parametrize" and asked.about is not None:
+        label, behaviours = asked.about
         item.user_properties.append((CONTRACT, [f"{item.nodeid.partition('[')[0]}, {label}", behaviours]))
 
 

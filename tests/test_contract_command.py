@@ -11,6 +11,28 @@ from third_party import describe
 BROKEN = PLUGIN.replace("register(Jitter)", "register(Jiter)")
 MEAN = PLUGIN.replace("register(Jitter)", "register(Mean)")
 REFUSES = PLUGIN.replace("register(Jitter)", "register(Refuses)")
+PICKY = '''
+from dataclasses import dataclass
+
+from benchfw import CannotRun, Extractor, hookimpl
+
+
+@hookimpl
+def register_extractors(register):
+    register(Picky)
+
+
+@dataclass(frozen=True)
+class Picky(Extractor):
+    """Channel means of large images."""
+
+    name = "picky"
+
+    def embed(self, images, ctx):
+        if min(images.shape[2:]) < 20:
+            raise CannotRun("picky wants images of at least 20x20")
+        return images.float().mean((2, 3))
+'''
 BY_DESIGN = "other-seed=one row for each class, by design"
 
 
@@ -103,6 +125,14 @@ def test_what_a_plugin_prints_does_not_get_into_the_output(here, written):
     assert json.loads(here("plugin", "check", written(loud), "--format", "json").out)[0]["passed"]
 
 
+def test_a_component_that_refuses_small_images_is_checked_on_larger_ones(here, written):
+    file = written(PICKY, "picky.py")
+    small = here("plugin", "check", file)
+    assert small.code == 1
+    assert "cannot run on the toy set: picky wants images of at least 20x20" in small.out
+    assert here("plugin", "check", file, "--shape", "image=3,24,20").code == 0
+
+
 def test_limits_can_be_lowered(here):
     done = here("plugin", "check", "smote", "--seconds", "0")
     assert done.code == 1
@@ -119,6 +149,8 @@ def test_limits_can_be_lowered(here):
         (["smote", "--expect", "other-seed"], "--expect 'other-seed': wants CHECK=REASON"),
         (["smote", "--expect", "other-seed="], "expected failure of other-seed: found no reason"),
         (["smote", "--expect", "scores=so"], "scores is a check of none of these components"),
+        (["smote", "--shape", "image=big"], "--shape 'image=big': wants image=C,H,W, map=C,H,W or vector=D"),
+        (["smote", "--shape", "vector=2"], "vector shape: wants D of at least (3,), found (2,)"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_ends_with_2(here, words, said):

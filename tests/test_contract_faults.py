@@ -1,9 +1,11 @@
 """Every check of the contract finds the faults that it is for, and no check finds one in a sound component."""
 
+from pathlib import Path
+
 import pytest
 from faults import classifiers, datasets, declarations, extractors, heavy, joint, selectors, synthesizers
 
-from benchfw.testing import Limits, all_checks
+from benchfw.testing import Breach, Limits, NotChecked, Shapes, all_checks, checks_of
 from benchfw.testing.report import examine
 from benchfw.testing.subject import Subject
 
@@ -41,3 +43,41 @@ def test_every_check_has_a_planted_fault():
 def test_every_role_has_a_sound_component():
     roles = {role for check in all_checks() for role in check.roles}
     assert {role for role in roles if not any(issubclass(sound, role) for sound in SOUND)} == set()
+
+
+@pytest.mark.parametrize("component", [synthesizers.Noisy, classifiers.Small, extractors.Conv, joint.Plain])
+def test_a_sound_component_passes_on_other_shapes(component):
+    shapes = Shapes(vector=(5,), map=(6, 2, 5), image=(3, 15, 15))
+    assert examine(Subject(component, shapes=shapes)).passed
+
+
+def test_a_check_can_be_called_by_itself():
+    checks = {check.name: check for check in checks_of(synthesizers.TooFew)}
+    assert checks["name"](synthesizers.TooFew) is None
+    with pytest.raises(Breach, match=r"sample, for 60 labels: synthetic rows: wants float32 \(60, 8\), found"):
+        checks["rows"](synthesizers.TooFew)
+    with pytest.raises(NotChecked, match="nothing to look at while rows fails"):
+        checks["same-seed"](synthesizers.TooFew)
+
+
+def test_an_exception_is_told_with_its_place_in_the_plugin():
+    (reason,) = failing(synthesizers.WantsTwo).values()
+    lines = Path(synthesizers.__file__).read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(lines, start=1) if "of_class(c)[1]" in text)
+    assert reason.startswith("raised IndexError: index 1 is out of bounds for dimension 0 with size 1")
+    assert f"(synthesizers.py:{line}); wants classes of 1 and 2 samples to work, or CannotRun" in reason
+
+
+def test_a_check_does_not_disturb_what_the_process_shares():
+    import os
+    import random
+
+    import torch
+
+    def state():
+        return random.getstate(), torch.get_rng_state().tolist(), torch.get_num_threads(), dict(os.environ), Path.cwd()
+
+    before = state()
+    for component in (synthesizers.Directory, synthesizers.Threads, synthesizers.SeedsPython, synthesizers.Environment):
+        failing(component)
+    assert state() == before

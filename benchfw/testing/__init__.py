@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from benchfw.testing.catalogue import all_checks, checks_of
     from benchfw.testing.check import Breach, Check, NotChecked, Verdict
     from benchfw.testing.parametrize import parametrize_components
-    from benchfw.testing.subject import Limits, Subject
+    from benchfw.testing.subject import Limits, Shapes, Subject
 
 _ROOM_OF = {
     "Breach": "check",
     "Check": "check",
     "Limits": "subject",
     "NotChecked": "check",
+    "Shapes": "subject",
     "Subject": "subject",
     "Verdict": "check",
     "all_checks": "catalogue",
@@ -31,6 +32,7 @@ __all__ = [
     "Check",
     "Limits",
     "NotChecked",
+    "Shapes",
     "Subject",
     "Verdict",
     "all_checks",

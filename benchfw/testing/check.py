@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchfw.components import Component
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from benchfw.testing.subject import Item, Subject
 
 Status = Literal["passed", "failed", "skipped"]
-Function = "Callable[[Subject], None]"
 Role = type[Component]
+CORE = Path(__file__).parents[1]
+HEAVY = (
+    *("torch", "numpy", "pandas", "scipy", "sklearn", "torchvision", "timm", "imblearn", "matplotlib"),
+    *("transformers", "tensorflow", "jax", "xgboost", "lightgbm", "cv2", "PIL", "skimage"),
+)
 
 
 class Breach(PluginError):
@@ -101,21 +106,16 @@ def check(
 
 def said(error: BaseException) -> str:
     """An exception in one line, with the place in the plugin where it was raised: `IndexError: ... (jitter.py:30)`."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not _is_library(frame.filename)]
-    where = f" ({_name(theirs[-1].filename)}:{theirs[-1].lineno})" if theirs else ""
+    files = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    outside = [(file, line) for file, line in files if CORE not in file.parents and _home(file).name not in HEAVY]
+    theirs = [(file, line) for file, line in outside if _home(file) == _home(outside[0][0])]
+    where = f" ({theirs[-1][0].name}:{theirs[-1][1]})" if theirs else ""
     return f"raised {type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
-def _is_library(file: str) -> bool:
-    """Whether a file is the core's or an installed library's; a plugin's is what is left."""
-    from pathlib import Path
-
-    core = str(Path(__file__).parents[1])
-    return file.startswith((core, "<")) or "site-packages" in file
-
-
-def _name(file: str) -> str:
-    from pathlib import Path
-
-    return Path(file).name
+def _home(file: Path) -> Path:
+    """The directory of a module, or of the package below site-packages that it is in."""
+    for folder in file.parents:
+        if folder.parent.name == "site-packages":
+            return folder
+    return file.parent

@@ -10,8 +10,8 @@ from benchfw.components import Component, parameters
 from benchfw.errors import BenchfwError
 from benchfw.plugins import NAME
 from benchfw.settings import Named, configure, read
-from benchfw.testing.check import Breach, NotChecked, check, said
-from benchfw.testing.process import HEAVY, address, import_cost
+from benchfw.testing.check import HEAVY, Breach, NotChecked, check, said
+from benchfw.testing.process import address, import_cost
 
 if TYPE_CHECKING:
     from benchfw.testing.subject import Subject

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchfw.components import Classifier, Extractor, JointTrainer, NeuralExtractor, Selector, Synthesizer
 from benchfw.embedding import alike
 from benchfw.errors import CannotRun
-from benchfw.testing import toys, trial
+from benchfw.testing import toys
 from benchfw.testing.answers import OUTPUTS, check_answer
 from benchfw.testing.check import Breach, NotChecked, check
 from benchfw.testing.repeats import REPEATABLE
@@ -58,10 +58,8 @@ def _nearest(rows: Tensor) -> tuple[Tensor, Tensor]:
 @check("tiny-classes", "classes of 1 and 2 samples to work, or CannotRun", *LEARNERS, after=OUTPUTS)
 def tiny_classes(subject: Subject) -> None:
     """The tails of real data."""
-    component, layout = subject.component, subject.layout
-    toy = trial.toy_for(component, layout, counts=toys.TINY)
     try:
-        check_answer(subject, trial.tried(component, layout=layout, toy=toy))
+        check_answer(subject, subject.tried(subject.toy(counts=toys.TINY)))
     except CannotRun as reason:
         raise NotChecked(f"it says that it cannot: {reason}") from reason
 
@@ -69,11 +67,10 @@ def tiny_classes(subject: Subject) -> None:
 @check("nan-shows", "an error for NaN rows, or NaN in its own rows", Synthesizer, after=OUTPUTS)
 def nan_shows(subject: Subject) -> None:
     """Finite rows of a class whose rows are all NaN are made up."""
-    component, layout = subject.component, subject.layout
-    toy = toys.features(layout)
+    toy = subject.toy()
     toy.train.values[toy.train.labels == 1] = torch.nan
     try:
-        rows = trial.tried(component, layout=layout, toy=toy).outcome["answer"]
+        rows = subject.tried(toy).outcome["answer"]
     except Exception:  # raising is an answer too, whatever it raises
         return
     made = int(rows.isfinite().flatten(1).all(1).sum()) - int((toy.labels != 1).sum())
@@ -90,7 +87,7 @@ def nan_shows(subject: Subject) -> None:
 )
 def nan_stays(subject: Subject) -> None:
     """One row of a batch is NaN."""
-    rows, before = toys.features(subject.layout).rows, subject.trial().outcome["answer"]
+    rows, before = subject.toy().rows, subject.trial().outcome["answer"]
     rows[3] = torch.nan
     try:
         scores = subject.trial().ask(rows)
@@ -129,4 +126,4 @@ def on_the_gpu(subject: Subject) -> None:
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else ""
     if not device:
         raise NotChecked("there is no GPU on this machine")
-    check_answer(subject, trial.tried(subject.component, layout=subject.layout, device=device))
+    check_answer(subject, subject.tried(subject.toy(device=device), device=device))

@@ -29,10 +29,7 @@ AXES = {"dataset": "toy", "imbalance": "natural", "repetition": 0}
 )
 def no_leak(subject: Subject) -> None:
     """Fit it twice to the same views on pools whose other rows differ; not a byte of the result may."""
-    component, layout = subject.component, subject.layout
-    one, other = (
-        trial.tried(component, layout=layout, toy=trial.toy_for(component, layout, mark=mark)) for mark in (1, 2)
-    )
+    one, other = (subject.tried(subject.toy(mark=mark)) for mark in (1, 2))
     if one.digest != other.digest:
         where = trial.differing(one.digest, other.digest)
         cure = "read rows(index), of_class(c), blocks() or numpy(), never the pool"

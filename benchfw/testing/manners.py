@@ -44,9 +44,8 @@ def keeps_nothing(subject: Subject) -> None:
         raise Breach(f"self.{fields[0]} was set; a component keeps no state: return it in the product")
     if subject.is_dataset:
         return
-    component = subject.component
-    trial.tried(component, layout=subject.layout, toy=trial.toy_for(component, subject.layout, seed=1))
-    last = trial.tried(component, layout=subject.layout)
+    subject.tried(subject.toy(seed=1))
+    last = subject.tried(subject.toy())
     if last.digest != subject.trial().digest:
         where = trial.differing(last.digest, subject.trial().digest)
         raise Breach(f"after a fit to other data it gives other bytes in {where}; keep nothing in a module or a class")

@@ -40,7 +40,7 @@ def accepts_true(subject: Subject) -> None:
     if not others:
         raise NotChecked(f"it accepts {first}s alone, with which all checks are done")
     for layout in others:
-        _works(subject, f"accepts has {layout!r}, but on {layout}s it", layout, toys.features(layout))
+        _works(subject, f"accepts has {layout!r}, but on {layout}s it", subject.toy(layout=layout))
 
 
 @check("layout-true", "features of the layout that it declares", Extractor, NeuralExtractor, after=OUTPUTS)
@@ -64,17 +64,14 @@ def layout_true(subject: Subject) -> None:
 def works_without_validation(subject: Subject) -> None:
     """Experiments without a validation part hand it None."""
     _refuse_needed(subject, "validation")
-    toy = trial.toy_for(subject.component, subject.layout)
-    assert toy is not None
-    _works(subject, "with val=None it", subject.layout, toy.without_validation(), "; or say so: 'validation' in needs")
+    _works(subject, "with val=None it", subject.toy().without_validation(), "; or say so: 'validation' in needs")
 
 
 @check("works-without-head", "a fit without a trained head, or 'head' in needs", *ON_FEATURES, after=OUTPUTS)
 def works_without_head(subject: Subject) -> None:
     """Features without a network have no head: new_head() is None."""
     _refuse_needed(subject, "head")
-    toy = toys.features(subject.layout, head=False)
-    _works(subject, "where new_head() is None it", subject.layout, toy, "; or say so: 'head' in needs")
+    _works(subject, "where new_head() is None it", subject.toy(head=False), "; or say so: 'head' in needs")
 
 
 def _refuse_needed(subject: Subject, word: str) -> None:
@@ -82,10 +79,10 @@ def _refuse_needed(subject: Subject, word: str) -> None:
         raise NotChecked(f"it says that it needs {'a ' * (word != 'validation')}{word}")
 
 
-def _works(subject: Subject, where: str, layout: Any, toy: toys.Toy, cure: str = "") -> None:
+def _works(subject: Subject, where: str, toy: toys.Toy, cure: str = "") -> None:
     """Fit and use it on another toy set. Raises Breach when it does not, whatever it raises."""
     try:
-        check_answer(subject, trial.tried(subject.component, layout=layout, toy=toy))
+        check_answer(subject, subject.tried(toy))
     except Breach as error:
         raise Breach(f"{where} breaks its contract: {error}{cure}") from error
     except Exception as error:
@@ -131,7 +128,7 @@ def _has_network(component: NeuralClassifier, subject: Subject) -> bool:
 
     with isolated(trial.SEED):
         ctx = Context(trial.SEED, torch.device("cpu"), Path())
-        network: object = component.network(toys.features(subject.layout).train, ctx)
+        network: object = component.network(subject.toy().train, ctx)
     if not isinstance(network, nn.Module):
         return False
     return any(weight.requires_grad for weight in network.parameters()) or bool(batch_norms(network))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchfw.errors import BenchfwError
 from benchfw.testing.catalogue import all_checks
 from benchfw.testing.report import check_expected
-from benchfw.testing.subject import Limits, Subject
+from benchfw.testing.subject import Limits, Shapes, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,9 @@ class Asked:
         """Fail or skip in one line, without a traceback."""
         import pytest
 
-        subject = self.subject if component is self.subject.item else Subject(component, self.subject.limits)
+        subject = self.subject
+        if component is not subject.item:
+            subject = Subject(component, subject.limits, subject.shapes)
         verdict = subject.verdict(self.check)
         if verdict.status == "skipped":
             pytest.skip(verdict.reason)
@@ -51,13 +53,18 @@ class Asked:
 
 
 def parametrize_components(
-    components: Sequence[Item], *, expected_failures: Mapping[str, str] | None = None, limits: Limits | None = None
+    components: Sequence[Item],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    shapes: Shapes | None = None,
 ) -> pytest.MarkDecorator:
     """Make a test of `component` and `check` one for each component and each check of its role.
 
     components: classes, which are taken at their defaults, instances, or functions of an empty directory that return
     an instance, for data sets that read files. expected_failures: name of a check -> the reason why it fails; such a
-    test must fail. limits: what one fit and one use on the toy set may take.
+    test must fail; a component without that failure wants a test of its own. limits: what one fit and one use on the
+    toy set may take. shapes: of its samples, for components that refuse small ones.
 
         @parametrize_components([Jitter, Jitter(scale=0.5)])
         def test_contract(component, check):
@@ -69,7 +76,7 @@ def parametrize_components(
 
     expected = dict(expected_failures or {})
     try:
-        subjects = [Subject(component, limits) for component in components]
+        subjects = [Subject(component, limits, shapes) for component in components]
         params = [param for subject in subjects for param in _params(subject, expected)]
         check_expected(expected, subjects)
     except BenchfwError as error:

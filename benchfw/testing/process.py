@@ -22,13 +22,10 @@ from benchfw.registry import origin_of
 
 if TYPE_CHECKING:
     from benchfw.components import Component
+    from benchfw.testing.subject import Shapes
 
 LOADING_SECONDS = 10.0  # for libraries that a component is the first to load
 START_SECONDS = 120.0  # for torch to be loaded on a busy machine
-HEAVY = (
-    *("torch", "numpy", "pandas", "scipy", "sklearn", "torchvision", "timm", "imblearn", "matplotlib"),
-    *("transformers", "tensorflow", "jax", "xgboost", "lightgbm", "cv2", "PIL", "skimage"),
-)
 LIGHT = """
 import json, sys, time
 asked = json.loads(sys.argv[1])
@@ -61,11 +58,12 @@ class Elsewhere:
     late: bool = False
 
 
-def elsewhere(component: Component, seconds: float) -> Elsewhere:
-    """Fit and use a component on the toy set in the fresh process; it is stopped after so many seconds."""
+def elsewhere(component: Component, seconds: float, shapes: Shapes) -> Elsewhere:
+    """Fit and use a component on the toy set in the fresh process; it is stopped where that takes longer."""
     import torch
 
-    about = address(component) | {"parameters": parameters(component), "threads": torch.get_num_threads()}
+    about = address(component) | {"parameters": parameters(component), "shapes": asdict(shapes)}
+    about["threads"] = torch.get_num_threads()
     try:
         text = json.dumps(about)
     except TypeError as error:
@@ -160,6 +158,7 @@ def _answer(asked: dict[str, Any]) -> Elsewhere:
     import torch
 
     from benchfw.testing.check import said
+    from benchfw.testing.subject import Shapes
 
     sys.path[:] = asked["path"]
     torch.set_num_threads(asked["threads"])
@@ -168,23 +167,22 @@ def _answer(asked: dict[str, Any]) -> Elsewhere:
     except (Exception, SystemExit) as error:
         return Elsewhere(missing=said(error))
     try:
-        return _measured(component)
+        return _measured(component, Shapes(**asked["shapes"]))
     except (Exception, SystemExit) as error:
         return Elsewhere(error=said(error))
 
 
-def _measured(component: Component) -> Elsewhere:
-    from benchfw.components import Dataset
+def _measured(component: Component, shapes: Shapes) -> Elsewhere:
     from benchfw.machine import peak_mib, reset_peak
-    from benchfw.testing.trial import toy_for, tried
+    from benchfw.testing.toys import toy_for
+    from benchfw.testing.trial import tried
 
-    accepted = tuple(component.accepts)
-    layout = accepted[0] if accepted else "vector"
-    if not isinstance(component, Dataset):  # a worker has fitted to other data before
-        tried(component, layout=layout, toy=toy_for(component, layout, seed=1))
+    other, usual = toy_for(component, shapes, seed=1), toy_for(component, shapes)
+    if other is not None:  # a worker has fitted to other data before
+        tried(component, other)
     reset_peak()
     before, start = peak_mib(), monotonic()
-    found = tried(component, layout=layout)
+    found = tried(component, usual)
     return Elsewhere(found.digest, monotonic() - start, max(0.0, peak_mib() - before))
 
 

@@ -96,7 +96,7 @@ def same_question(subject: Subject) -> None:
 def fill_is_outside(subject: Subject) -> None:
     """All values of `fill` share one fit in the cache."""
     component = subject.component
-    half = trial.tried(replace(component, fill=0.5 if component.fill != 0.5 else 1.0), layout=subject.layout)
+    half = trial.tried(replace(component, fill=0.5 if component.fill != 0.5 else 1.0), subject.toy())
     if half.digest != subject.trial().digest:
         raise Breach(
             "fit: another fill gives other rows; the harness asks for as many rows as fill says, so leave it out"

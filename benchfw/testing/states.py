@@ -40,7 +40,7 @@ def state_restores(subject: Subject) -> None:
 def _network_again(subject: Subject) -> Any:
     state = subject.trial().made.product.state_dict()
     with isolated(0):
-        network = subject.component.build(toys.IMAGE_SHAPE, toys.K)
+        network = subject.component.build(subject.shapes.image, toys.K)
     network.load_state_dict(_through_a_file(state), strict=True)
     network.eval()
     return lambda images, _: _inferred(network.body, images)
@@ -100,7 +100,7 @@ def head_fits(subject: Subject) -> None:
 @check("prior", "a prior of K positive shares that sum to 1", JointTrainer, after=OUTPUTS)
 def prior(subject: Subject) -> None:
     """The labels that the network meets, by which scores are corrected."""
-    found = subject.component.prior(toys.features(subject.layout).train)
+    found = subject.component.prior(subject.toy().train)
     if not isinstance(found, Tensor) or tuple(found.shape) != (toys.K,):
         raise Breach(f"prior: found {found!r}; wants a tensor ({toys.K},)")
     if not bool((found > 0).all()) or abs(float(found.double().sum()) - 1) > 1e-6:
@@ -115,7 +115,7 @@ def prior(subject: Subject) -> None:
 )
 def trains_the_network(subject: Subject) -> None:
     """Optimisers that hold weights of the network are watched, and counted step by step."""
-    component, toy = subject.component, toys.features(subject.layout)
+    component, toy = subject.component, subject.toy()
     classifier, steps = toys.ToyNetwork(), 0
     with isolated(trial.SEED):
         ctx = Context(trial.SEED, torch.device("cpu"), Path())

@@ -18,7 +18,6 @@ from benchfw.testing.check import CHECKS, Breach, Check, NotChecked, Verdict, sa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchfw.data import Layout
     from benchfw.testing.process import Elsewhere
     from benchfw.testing.trial import Trial
 
@@ -35,16 +34,36 @@ class Limits:
     mib: float = 2048.0
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """What the samples of the toy sets look like. Raises UsageError for shapes in which three classes have no room.
+
+    vector: (D,); map, image: (C, H, W). Larger ones are for a component that refuses the small ones.
+    """
+
+    vector: tuple[int, ...] = (8,)
+    map: tuple[int, ...] = (4, 3, 3)
+    image: tuple[int, ...] = (1, 12, 12)
+
+    def __post_init__(self) -> None:
+        for name, form, least in (("vector", "D", (3,)), ("map", "C,H,W", (3, 1, 1)), ("image", "C,H,W", (1, 3, 1))):
+            found = tuple(getattr(self, name))
+            object.__setattr__(self, name, found)
+            if len(found) != len(least) or any(size < fewest for size, fewest in zip(found, least, strict=True)):
+                raise UsageError(f"{name} shape: wants {form} of at least {least}, found {found}")
+
+
 class Subject:
     """One component under check.
 
     item: a component class, which is taken at its defaults, an instance, or a function of an empty directory that
-    returns an instance. Raises UsageError for anything else.
+    returns an instance. limits, shapes: of the trials on the toy sets. Raises UsageError for any other item.
     """
 
-    def __init__(self, item: Item, limits: Limits | None = None) -> None:
+    def __init__(self, item: Item, limits: Limits | None = None, shapes: Shapes | None = None) -> None:
         self.item = item
         self.limits = limits or Limits()
+        self.shapes = shapes or Shapes()
         self._verdicts: dict[str, Verdict] = {}
         self._trials: dict[str, Trial] = {}
         self._folder = ""
@@ -130,21 +149,25 @@ class Subject:
         """What the component does in a fresh process."""
         from benchfw.testing.process import elsewhere
 
-        return elsewhere(self.component, self.limits.seconds)
+        return elsewhere(self.component, self.limits.seconds, self.shapes)
 
-    @property
-    def layout(self) -> Layout:
-        """The layout of the features on which most checks look at it: the first that it accepts."""
-        accepted = tuple(self.component.accepts)
-        return accepted[0] if accepted else "vector"
+    def toy(self, **changes: Any) -> Any:
+        """The toy set of its role, made anew; None for a data set. changes: as for `toys.toy_for`."""
+        from benchfw.testing.toys import toy_for
+
+        return toy_for(self.component, self.shapes, **changes)
 
     def trial(self, name: str = "first", **changes: Any) -> Trial:
-        """One fit and one use on a toy set, as the harness does it; kept under its name."""
+        """One fit and one use on the toy set, as the harness does it; kept under its name."""
+        if name not in self._trials:
+            self._trials[name] = self.tried(self.toy(), **changes)
+        return self._trials[name]
+
+    def tried(self, toy: Any, **changes: Any) -> Trial:
+        """One fit and one use on a toy set. changes: as for `trial.tried`. Raises what the component raises."""
         from benchfw.testing.trial import tried
 
-        if name not in self._trials:
-            self._trials[name] = tried(self.component, layout=self.layout, **changes)
-        return self._trials[name]
+        return tried(self.component, toy, **changes)
 
     @property
     def is_dataset(self) -> bool:

@@ -36,6 +36,7 @@ CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
 def settings() -> dict[str, Any]:
     """The settings of this process by name, as they are now."""
     cudnn = {f"torch.backends.cudnn.{name}": getattr(torch.backends.cudnn, name) for name in CUDNN}
+    cudnn["torch.backends.cuda.matmul.allow_tf32"] = torch.backends.cuda.matmul.allow_tf32
     found: dict[str, Any] = {name: get() for name, (get, _) in TORCH.items()}
     variables = {f"the environment's {name}": value for name, value in os.environ.items()}
     return found | cudnn | variables | {"the working directory": os.getcwd()}  # noqa: PTH109  # text, as chdir has it
@@ -71,6 +72,7 @@ def _restore(before: dict[str, Any], variables: dict[str, str]) -> None:
             put(before[name])
     for name in CUDNN:
         setattr(torch.backends.cudnn, name, before[f"torch.backends.cudnn.{name}"])
+    torch.backends.cuda.matmul.allow_tf32 = before["torch.backends.cuda.matmul.allow_tf32"]
     if dict(os.environ) != variables:
         os.environ.clear()
         os.environ.update(variables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ from benchfw.errors import PluginError, UsageError, did_you_mean
 from benchfw.plugins import KINDS, Origin, normal
 from benchfw.registry import Registry
 from benchfw.settings import configure, parse_named
+from benchfw.testing.subject import Shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchfw.components import Component
     from benchfw.plugins import Plugin
 
@@ -76,3 +80,14 @@ def _of_plugin(plugin: Plugin, registry: Registry) -> Found:
 def _own(component: type[Component]) -> type[Component]:
     """The class that the plugin wrote, and not the copy that carries the name with which it was told apart."""
     return component.__mro__[1] if "asked" in component.__dict__ else component
+
+
+def shapes_named(texts: Sequence[str]) -> Shapes:
+    """Shapes as somebody typed them: `image=3,64,64`. Raises UsageError for one that cannot be read."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        kind, _, sizes = text.partition("=")
+        if kind not in ("image", "map", "vector") or not re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", sizes):
+            raise UsageError(f"--shape {text!r}: wants image=C,H,W, map=C,H,W or vector=D")
+        found[kind] = tuple(map(int, sizes.split(",")))
+    return Shapes(**found)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchfw.components import Component, NeuralClassifier, param
+from benchfw.components import Component, Dataset, Extractor, NeuralClassifier, NeuralExtractor, param
 from benchfw.data import FeatureSet, FeatureSpace, ImageSet
 from benchfw.seeding import isolated
 
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchfw.data import Layout
+    from benchfw.testing.subject import Shapes
 
 K = 3
 COUNTS = (40, 20, 8)  # SMOTE's five neighbours need six rows
 TINY = (40, 2, 1)
 VAL_COUNTS = (8, 4, 2)
 TEST_COUNTS = (8, 8, 8)
-SHAPES: dict[str, tuple[int, ...]] = {"vector": (8,), "map": (4, 3, 3)}
-IMAGE_SHAPE = (1, 12, 12)
 APART = 12.0  # standard deviations between a class mean and the origin: nobody's neighbours are of another class
 MARK = 1e4  # about what the numbers of a marked row are: a thousand times those of the others
 STRANGERS = 12  # marked rows of the pool that belong to no training or validation part
@@ -64,8 +63,24 @@ class ToyNetwork(NeuralClassifier):
         return nn.Sequential(nn.Flatten(), nn.Linear(space.size, 8), nn.ReLU(), nn.Linear(8, space.n_classes))
 
 
+def toy_for(
+    component: Component, shapes: Shapes, *, layout: Layout | None = None, device: str = "cpu", **changes: Any
+) -> Toy | None:
+    """The toy set of a component's role: images, or features; None for a data set.
+
+    layout: of the features; None: the first that it accepts. changes: as for `features` or `images`.
+    """
+    if isinstance(component, Dataset):
+        return None
+    if isinstance(component, Extractor | NeuralExtractor):
+        return images(shapes.image, **changes)
+    accepted = tuple(component.accepts) or ("vector",)
+    shape = shapes.map if (layout or accepted[0]) == "map" else shapes.vector
+    return features(shape, device=device, **changes)
+
+
 def features(
-    layout: Layout = "vector",
+    shape: tuple[int, ...],
     *,
     counts: Sequence[int] = COUNTS,
     seed: int = 0,
@@ -79,7 +94,6 @@ def features(
     head: whether the space makes a trained head.
     """
     rng = torch.Generator().manual_seed(seed)
-    shape = SHAPES[layout]
     space = FeatureSpace(shape, K, (lambda: toy_head(shape)) if head else None)
     train, val, test = (_blobs(shape, part, rng) for part in (counts, VAL_COUNTS, TEST_COUNTS))
     sets = [
@@ -92,17 +106,17 @@ def features(
     return Toy(sets[0], sets[1], _asked(rng), test[0].to(device))
 
 
-def images(*, counts: Sequence[int] = COUNTS, seed: int = 0, mark: int | None = None) -> Toy:
+def images(shape: tuple[int, ...], *, counts: Sequence[int] = COUNTS, seed: int = 0, mark: int | None = None) -> Toy:
     """Dark random images with one bright band, whose place says the class. mark: as for `features`."""
     rng = torch.Generator().manual_seed(seed)
-    train, val, test = (_bands(part, rng) for part in (counts, VAL_COUNTS, TEST_COUNTS))
+    train, val, test = (_bands(shape, part, rng) for part in (counts, VAL_COUNTS, TEST_COUNTS))
     sets = [
         ImageSet(pool, labels, ids=torch.arange(len(labels)) + 1000 * n)
         for n, (pool, labels) in enumerate((train, val))
     ]
     if mark is not None:
         others = torch.Generator().manual_seed(mark)
-        strangers = torch.randint(100, 256, (STRANGERS, *IMAGE_SHAPE), generator=others, dtype=torch.uint8)
+        strangers = torch.randint(100, 256, (STRANGERS, *shape), generator=others, dtype=torch.uint8)
         sets = _as_views(sets, [part.pool for part in sets], strangers, "pool")
     return Toy(sets[0], sets[1], _asked(rng), test[0])
 
@@ -115,14 +129,6 @@ def toy_head(shape: tuple[int, ...]) -> nn.Module:
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(16, K)).eval()
 
 
-def wants_images(component: Component | type[Component]) -> bool:
-    """Whether a component is handed images rather than features."""
-    from benchfw.components import Extractor, NeuralExtractor
-
-    role = component if isinstance(component, type) else type(component)
-    return issubclass(role, Extractor | NeuralExtractor)
-
-
 def means(shape: tuple[int, ...]) -> Tensor:
     """The class means of the blobs: (K, *shape); class c is at 12 in its own number, or channel."""
     return APART * torch.eye(K, shape[0]).reshape(K, shape[0], *[1] * (len(shape) - 1)).expand(K, *shape)
@@ -133,11 +139,12 @@ def _blobs(shape: tuple[int, ...], counts: Sequence[int], rng: torch.Generator) 
     return means(shape)[labels] + torch.randn(len(labels), *shape, generator=rng), labels
 
 
-def _bands(counts: Sequence[int], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def _bands(shape: tuple[int, ...], counts: Sequence[int], rng: torch.Generator) -> tuple[Tensor, Tensor]:
     labels = _labels(counts, rng)
-    pool = torch.randint(0, 60, (len(labels), *IMAGE_SHAPE), generator=rng, dtype=torch.uint8)
+    pool = torch.randint(0, 60, (len(labels), *shape), generator=rng, dtype=torch.uint8)
+    band = shape[1] // K
     for c in range(K):
-        pool[labels == c, :, 4 * c : 4 * c + 4] += 150
+        pool[labels == c, :, band * c : band * (c + 1)] += 150
     return pool, labels
 
 

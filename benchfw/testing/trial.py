@@ -32,7 +32,6 @@ from benchfw.testing.check import Breach
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from benchfw.data import Layout
     from benchfw.testing.toys import Toy
 
 SEED = 20_240_229  # of a context; any would do
@@ -83,9 +82,8 @@ class Trial:
 
 def tried(
     component: Component,
+    toy: Toy | None,
     *,
-    layout: Layout,
-    toy: Toy | None = None,
     seed: int = SEED,
     draws: int = DRAWS,
     world: int | None = None,
@@ -93,11 +91,10 @@ def tried(
 ) -> Trial:
     """Fit and use a component as the harness does.
 
-    toy: what it is handed; None: the usual toy set. seed: of its context. draws: the seed of the generator that a
+    toy: what it is handed; None for a data set. seed: of its context. draws: the seed of the generator that a
     synthesizer draws from. world: the seed of the global generators; None: that of the context, as in a run.
     Raises what the component raises.
     """
-    toy = toy or toy_for(component, layout, device=device)
     before = None if toy is None else _copies(toy)
     attributes = dict(vars(component))
     with (
@@ -117,15 +114,6 @@ def tried(
     fields = _new_fields(component, attributes)
     kept = not isinstance(component, Extractor) and _alive(context)
     return Trial(toy, made, outcome, settings, inputs, kept, fields, generators)
-
-
-def toy_for(component: Component, layout: Layout, **changes: Any) -> Toy | None:
-    """The toy set of a component's role: images, or features of the layout; None for a data set."""
-    if isinstance(component, Dataset):
-        return None
-    if toys.wants_images(component):
-        return toys.images(**{name: value for name, value in changes.items() if name not in ("head", "device")})
-    return toys.features(layout, **changes)
 
 
 def question(component: Component, toy: Toy | None) -> Tensor:
