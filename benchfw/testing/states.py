@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from benchfw.components import JointTrainer, NeuralExtractor, Synthesizer
+from benchfw.components import Dataset, JointTrainer, NeuralExtractor, Synthesizer
 from benchfw.context import Context
+from benchfw.dataset import FeatureDataset
 from benchfw.place import save_tensors
 from benchfw.seeding import isolated
 from benchfw.testing import toys, trial
 from benchfw.testing.answers import OUTPUTS
-from benchfw.testing.check import Breach, NotChecked, check, said
+from benchfw.testing.check import CHECKS, Breach, NotChecked, check, said
 from benchfw.testing.repeats import REPEATABLE
 
 if TYPE_CHECKING:
@@ -29,12 +30,24 @@ CLOSE = 1e-4  # of the largest logit: the same layers, called in two ways
 @check("state-restores", "the same answers from what is stored of it", NeuralExtractor, Synthesizer, after=REPEATABLE)
 def state_restores(subject: Subject) -> None:
     """A network from `build` and its state_dict, strictly; a product from `state()` by `restore`; through a file."""
-    first = subject.trial()
-    again = _network_again(subject) if issubclass(subject.type, NeuralExtractor) else _product_again(subject)
-    asked = trial.question(subject.component, first.toy)
-    if not torch.equal(first.ask(asked), again(asked.clone(), torch.Generator().manual_seed(trial.DRAWS))):
+    if issubclass(subject.type, NeuralExtractor):
+        network, again = subject.trial().made.product, _network_again(subject)
+        one, other = (_outputs(whole, subject) for whole in (network, again))
+    else:
+        asked = trial.question(subject.component, subject.toy())
+        one = subject.trial().ask(asked)
+        other = _product_again(subject)(asked.clone(), torch.Generator().manual_seed(trial.DRAWS))
+    if not torch.equal(one, other):
         cure = "put all that decides an answer into the state: weights, buffers, scaling"
         raise Breach(f"what is brought back from the stored state gives other answers; {cure}")
+
+
+def _outputs(network: Any, subject: Subject) -> Tensor:
+    """Features side by side with logits, where there is a head that fits: (B, D + K)."""
+    with torch.inference_mode():
+        rows = network.body(subject.toy().rows)
+        logits = [network.head(rows)] if subject.verdict(CHECKS["head-fits"]).status == "passed" else []
+        return torch.cat([part.flatten(1) for part in (rows, *logits)], dim=1)
 
 
 def _network_again(subject: Subject) -> Any:
@@ -42,8 +55,7 @@ def _network_again(subject: Subject) -> Any:
     with isolated(0):
         network = subject.component.build(subject.shapes.image, toys.K)
     network.load_state_dict(_through_a_file(state), strict=True)
-    network.eval()
-    return lambda images, _: _inferred(network.body, images)
+    return network.eval()
 
 
 def _product_again(subject: Subject) -> Any:
@@ -65,36 +77,50 @@ def _through_a_file(state: dict[str, Tensor]) -> dict[str, Tensor]:
         return load_file(Path(folder) / "state.safetensors")
 
 
-def _inferred(body: Any, images: Tensor) -> Tensor:
-    with torch.inference_mode():
-        answer: Tensor = body(images)
-        return answer
-
-
 @check(
     "head-fits",
-    "a head that makes K logits of the body's features, as the whole network does",
-    NeuralExtractor,
+    "a head that makes K logits of the features, as the whole network does, afresh each time",
+    *(NeuralExtractor, Dataset),
     after=OUTPUTS,
 )
 def head_fits(subject: Subject) -> None:
-    """head(body(images)) is network(images)."""
-    made, toy = subject.trial().made, subject.trial().toy
-    assert toy is not None
-    network = made.product
-    if not isinstance(getattr(network, "head", None), nn.Module):
+    """head(body(images)) is network(images); a data set's head is a copy that one classifier may train on."""
+    if subject.is_dataset:
+        _check_given_head(subject.trial().made.product)
+        return
+    network, images = subject.trial().made.product, subject.toy().rows
+    if not _has_head(network):
         raise NotChecked("it has no head")
     with torch.inference_mode():
-        rows = network.body(toy.rows)
-        try:
-            logits = network.head(rows)
-        except RuntimeError as error:
-            raise Breach(f"head, on features {tuple(rows.shape)}: {said(error)}; wants K logits") from error
-        whole = network(toy.rows)
-    if tuple(logits.shape) != (len(rows), toys.K):
-        raise Breach(f"head: found {tuple(logits.shape)}; wants logits ({len(rows)}, {toys.K})")
+        logits, whole = _logits(network.head, network.body(images), toys.K), network(images)
     if float((logits - whole).abs().max()) > CLOSE * float(whole.abs().max().clamp(min=1)):
         raise Breach("head: head(body(images)) is not network(images); wants a cut that changes nothing")
+
+
+def _has_head(network: Any) -> bool:
+    return isinstance(getattr(network, "head", None), nn.Module)
+
+
+def _check_given_head(loaded: Any) -> None:
+    if not isinstance(loaded, FeatureDataset) or loaded.train.space.head is None:
+        raise NotChecked("it gives no head")
+    one, other = loaded.train.space.new_head(), loaded.train.space.new_head()
+    if one is other:
+        raise Breach("head: the same module each time; wants a fresh copy, since classifiers train it")
+    assert one is not None
+    with torch.inference_mode():
+        _logits(one, loaded.train.rows(torch.arange(min(8, len(loaded.train)))), loaded.n_classes)
+
+
+def _logits(head: nn.Module, rows: Tensor, n_classes: int) -> Tensor:
+    """Logits (B, K) of features (B, *shape). Raises Breach for any others."""
+    try:
+        logits: Tensor = head.eval()(rows)
+    except RuntimeError as error:
+        raise Breach(f"head, on features {tuple(rows.shape)}: {said(error)}; wants K logits") from error
+    if tuple(logits.shape) != (len(rows), n_classes):
+        raise Breach(f"head: found {tuple(logits.shape)}; wants logits ({len(rows)}, {n_classes})")
+    return logits
 
 
 @check("prior", "a prior of K positive shares that sum to 1", JointTrainer, after=OUTPUTS)

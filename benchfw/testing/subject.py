@@ -159,6 +159,10 @@ class Subject:
 
     def trial(self, name: str = "first", **changes: Any) -> Trial:
         """One fit and one use on the toy set, as the harness does it; kept under its name."""
+        if self.elsewhere.died:
+            raise Breach(
+                f"in a fresh process it {self.elsewhere.error}, so it is not tried in this one; mend that first"
+            )
         if name not in self._trials:
             self._trials[name] = self.tried(self.toy(), **changes)
         return self._trials[name]

@@ -50,6 +50,59 @@ class Points(Dataset):
 
 
 @dataclass(frozen=True)
+class Warm(Dataset):
+    """Features in a plane with the layer that was trained on them; sound."""
+
+    name = "warm"
+
+    @property
+    def gives(self):
+        return frozenset({"features", "head"})
+
+    def load(self, ctx):
+        from dataclasses import replace
+
+        from benchfw import FeatureSpace
+
+        plain = Points().load(ctx)
+        return replace(plain, train=replace(plain.train, space=FeatureSpace((2,), 2, self.head())))
+
+    def head(self):
+        from torch import nn
+
+        def head():
+            layer = nn.utils.skip_init(nn.Linear, 2, 2)
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            return layer
+
+        return head
+
+
+@dataclass(frozen=True)
+class OneHead(Warm):
+    """One head for all classifiers."""
+
+    name = "one-head"
+
+    def head(self):
+        layer = super().head()()
+        return lambda: layer
+
+
+@dataclass(frozen=True)
+class NarrowHead(Warm):
+    """A head for other features."""
+
+    name = "narrow-head"
+
+    def head(self):
+        from torch import nn
+
+        return lambda: nn.utils.skip_init(nn.Linear, 3, 2)
+
+
+@dataclass(frozen=True)
 class TestInTrain(Squares):
     """Three training samples are test samples too."""
 
@@ -137,8 +190,10 @@ class Arrays(Squares):
         return part.pool, part.labels
 
 
-SOUND = (Squares, Points)
+SOUND = (Squares, Points, Warm)
 FAULTS = {
+    OneHead: {"head-fits"},
+    NarrowHead: {"head-fits"},
     TestInTrain: {"parts-are-apart"},
     SharedPatient: {"parts-are-apart"},
     EmptyClass: {"parts"},

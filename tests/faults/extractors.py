@@ -169,6 +169,31 @@ class OutsideTheState(Conv):
 
 
 @dataclass(frozen=True)
+class HeadOutsideTheState(Conv):
+    """A temperature of the head that is no buffer."""
+
+    name = "head-outside-the-state"
+
+    def build(self, image_shape, n_classes):
+        from torch import nn
+
+        network = super().build(image_shape, n_classes)
+
+        class Warm(nn.Sequential):
+            temperature = 1.0
+
+            def forward(self, rows):
+                return super().forward(rows) / self.temperature
+
+        network.head = Warm(*network.head)
+        return network
+
+    def fit(self, network, train, val, ctx):
+        super().fit(network, train, val, ctx)
+        network.head.temperature = 2.0
+
+
+@dataclass(frozen=True)
 class PoolMean(Conv):
     """Weights from the mean over the whole pool."""
 
@@ -201,6 +226,7 @@ FAULTS = {
     OtherHead: {"head-fits"},
     WrongHead: {"head-fits"},
     OutsideTheState: {"state-restores"},
+    HeadOutsideTheState: {"state-restores"},
     PoolMean: {"no-leak"},
     SaysNoHead: {"gives-true"},
 }

@@ -226,6 +226,30 @@ class ProcessNumber(Noisy):
         return lambda labels, rng: self.rows(train, labels, rng) + shift
 
 
+@fault("fresh-process")
+class OrderOfWords(Noisy):
+    """The order of a set of words, which is another one in each process."""
+
+    name = "order-of-words"
+
+    def fit(self, train, val, ctx):
+        words = {f"class {c}" for c in range(20)}
+        shift = 1e-3 * float([*words].index("class 7")) + 1e-5 * float([*words].index("class 8"))
+        return lambda labels, rng: self.rows(train, labels, rng) + shift
+
+
+@fault("rows")
+class EndsTheProcess(Noisy):
+    """As a crash in a library does; nobody may be taken along."""
+
+    name = "ends-the-process"
+
+    def fit(self, train, val, ctx):
+        import os
+
+        os._exit(3)
+
+
 REMEMBERED = {}
 
 
