@@ -81,3 +81,11 @@ def test_a_check_does_not_disturb_what_the_process_shares():
     for component in (synthesizers.Directory, synthesizers.Threads, synthesizers.SeedsPython, synthesizers.Environment):
         failing(component)
     assert state() == before
+
+
+def test_the_fresh_process_works_where_this_one_works(tmp_path, monkeypatch):
+    assert examine(Subject(datasets.Squares)).passed
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SQUARES", "1")
+    (tmp_path / "squares.txt").write_text("here")
+    assert examine(Subject(datasets.Beside)).passed

@@ -66,7 +66,7 @@ def elsewhere(component: Component, seconds: float, shapes: Shapes) -> Elsewhere
     import torch
 
     about = address(component) | {"parameters": parameters(component), "shapes": asdict(shapes)}
-    about["threads"] = torch.get_num_threads()
+    about |= {"threads": torch.get_num_threads(), "directory": os.getcwd(), "environment": dict(os.environ)}  # noqa: PTH109
     try:
         text = json.dumps(about)
     except TypeError as error:
@@ -161,6 +161,9 @@ def _answer(asked: dict[str, Any]) -> Elsewhere:
 
     sys.path[:] = asked["path"]
     torch.set_num_threads(asked["threads"])
+    os.chdir(asked["directory"])  # as this process has it now, and a worker would find it
+    os.environ.clear()
+    os.environ.update(asked["environment"])
     try:
         component = class_of(asked)(**asked["parameters"])
     except (Exception, SystemExit) as error:

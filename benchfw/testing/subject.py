@@ -197,6 +197,3 @@ def subject_of(item: Item) -> Subject:
             del _subjects[next(iter(_subjects))]
         known = _subjects[id(item)] = Subject(item)
     return known
-
-
-__all__ = ["Breach", "Limits", "Subject", "subject_of"]

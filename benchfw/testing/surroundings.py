@@ -83,9 +83,10 @@ def _restore(before: dict[str, Any], variables: dict[str, str]) -> None:
 
 def generators() -> dict[str, str]:
     """The states of the global generators, as text that can be compared."""
+    numpy = np.random.get_state(legacy=False)["state"]  # noqa: NPY002  # plugins' libraries use it
     states = {
         "random": repr(random.getstate()),
-        "numpy": repr([getattr(part, "tolist", lambda part=part: part)() for part in np.random.get_state()]),  # noqa: NPY002  # the one that plugins' libraries use
+        "numpy": repr((numpy["key"].tolist(), numpy["pos"])),
         "torch": repr(torch.get_rng_state().numpy().tobytes()),
     }
     if torch.cuda.is_available():

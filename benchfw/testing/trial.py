@@ -149,7 +149,7 @@ def make(component: Component, toy: Toy | None, ctx: Context) -> Made:
             classifier = toys.ToyNetwork()
             trained = classifier.network(toy.train, ctx)
             predict = component.fit_jointly(toy.train, toy.val, trained, classifier, ctx)
-            return Made(predict, lambda rows, _: predict(rows).cpu(), trained.state_dict())
+            return Made(predict, lambda rows, _: _on_cpu(predict(rows)), trained.state_dict())
         case Classifier():
             predict = component.fit(toy.train, toy.val, ctx)
             return Made(predict, lambda rows, _: _on_cpu(predict(rows)))
