@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from benchfw.text import printable
+from benchfw.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from benchfw.plan import Cell
     from benchfw.runner import Start
 
-PIPE_WIDTH = 10_000  # columns where there is no terminal: whoever reads a pipe or a file wants whole lines
+PIPE_WIDTH = 10_000  # columns where there is no terminal, and no $COLUMNS: who reads a pipe or a file wants whole lines
+LEFT = ("augmenter", "classifier", "correction", "status")  # columns of words; those of numbers end on the right
 MOVABLE = ("classifier", "n", "status")  # columns that move into the title when all their lines agree
 MOST_WARNINGS = 12  # lines; many cells may say nearly the same
 GOOD, BAD, DIM = "green", "red", "dim"
@@ -38,7 +40,10 @@ def plain(content: str, style: str = "", **layout: Any) -> Text:
 def console(*, stderr: bool = False) -> Console:
     """A console for results (standard output), or for progress and complaints (standard error)."""
     made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+    columns = os.environ.get("COLUMNS", "")  # rich reads it too
+    if made.is_terminal or (columns.isdecimal() and int(columns) > 0):
+        return made
+    return Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
 
 
 def watcher() -> AbstractContextManager[Progressing | Lines]:
@@ -192,9 +197,7 @@ def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table
     made = Table(title=heading, title_justify="left", show_edge=False)
     shown = [at for at, head in enumerate(heads) if head not in constant]
     for at in shown:
-        made.add_column(
-            plain(heads[at]), justify="left" if heads[at] in ("augmenter", "correction", "status") else "right"
-        )
+        made.add_column(plain(heads[at]), justify="left" if heads[at] in LEFT else "right")
     colours = {"better": GOOD, "worse": BAD}
     for line, row in zip(lines, texts, strict=True):
         styles = {head: colours.get(summary.verdict(getattr(line, head), metric), "") for head in ("lift", "gain")}
@@ -204,17 +207,16 @@ def _block(title: str, heads: list[str], lines: list[Any], metric: str) -> Table
 
 def print_troubles(rows: Iterable[Mapping[str, Any]], there: Console) -> None:
     """What went wrong, each reason once with how many cells it concerns, and the warnings of what did run."""
-    reasons: Counter[tuple[str, str]] = Counter()
+    reasons: list[str] = []
     warned: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if row["status"] != "done":
-            reasons[row["status"], row["reason"] or "interrupted before it ran"] += 1
+            reasons.append(f"{row['status']}: {row['reason'] or 'interrupted before it ran'}")
         for warning in row.get("warnings", ()):
             warned[f"{row['axes']['augmenter']}: {warning}"].add(row["id"])
-    for (status, reason), times in reasons.most_common():
-        there.print(
-            plain(f"{times} cell{'s' * (times > 1)} {status}: {reason}", style="" if status == "skipped" else BAD)
-        )
+    for reason, times in counted(reasons).most_common():
+        style = "" if reason.startswith("skipped:") else BAD
+        there.print(plain(f"{times} cell{'s' * (times > 1)} {reason}", style=style))
     for warning, cells in list(warned.items())[:MOST_WARNINGS]:
         there.print(plain(f"warning in {len(cells)} cell{'s' * (len(cells) > 1)}: {warning}", style="yellow"))
     if len(warned) > MOST_WARNINGS:

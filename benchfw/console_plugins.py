@@ -11,22 +11,43 @@ from rich.table import Table
 from benchfw.console import BAD, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from benchfw.plugins import Plugin
     from benchfw.registry import Registry
 
-COLUMNS = ("distribution", "version", "plugin", "components", "status", "seconds", "what is wrong")
+HEADS = ("distribution", "version", "status", "seconds", "plugin: what it brings")
 
 
 def print_plugins(registry: Registry, there: Console) -> None:
-    """A line for each plugin, in the order in which they were loaded."""
-    made = Table(*COLUMNS, show_edge=False)
-    for record in map(_record, registry.plugins, [registry] * len(registry.plugins)):
-        cells = record | {"components": _in_words(record["components"]), "seconds": f"{record['seconds']:.3f}"}
-        style = BAD if record["what is wrong"] and record["status"] != "not asked for" else ""
-        made.add_row(*(plain(cells[column], style=style) for column in COLUMNS))
+    """A line for each plugin, in the order in which they were loaded; below them all that is wrong, in full."""
+    made = Table(show_edge=False)
+    for head in HEADS:
+        made.add_column(plain(head, overflow="fold"), justify="right" if head == "seconds" else "left")
+    for plugin in registry.plugins:
+        made.add_row(*(plain(text, style=_style(plugin), overflow="fold") for text in _cells(plugin)))
     there.print(made)
+    for text, style in _troubles(registry).items():
+        there.print(plain(text, style=style))
+
+
+def _cells(plugin: Plugin) -> tuple[str, ...]:
+    brings = f"{plugin.origin.name}: {_in_words(plugin.components)}" if plugin.components else plugin.origin.name
+    return plugin.origin.distribution, plugin.origin.version, plugin.status, f"{plugin.seconds:.3f}", brings
+
+
+def _style(plugin: Plugin) -> str:
+    return BAD if plugin.reason and plugin.status != "not asked for" else ""
+
+
+def _troubles(registry: Registry) -> dict[str, str]:
+    """`distribution: what is wrong` of each plugin, and each name that several bring once; with its colour."""
+    told = {
+        f"{plugin.origin.distribution}: {plugin.reason}": _style(plugin) for plugin in registry.plugins if plugin.reason
+    }
+    return told | {text: BAD for plugin in registry.plugins for text in _clashes(plugin, registry)}
 
 
 def as_json(registry: Registry) -> str:
@@ -35,7 +56,6 @@ def as_json(registry: Registry) -> str:
 
 
 def _record(plugin: Plugin, registry: Registry) -> dict[str, Any]:
-    clashes = [text for kind, name in plugin.components if (text := registry.clash_of(kind, name))]
     return {
         "distribution": plugin.origin.distribution,
         "version": plugin.origin.version,
@@ -46,13 +66,17 @@ def _record(plugin: Plugin, registry: Registry) -> dict[str, Any]:
         "status": plugin.status,
         "seconds": round(plugin.seconds, 6),
         "loads": list(plugin.heavy),
-        "what is wrong": "; ".join([plugin.reason] * bool(plugin.reason) + clashes),
+        "what is wrong": "; ".join([plugin.reason] * bool(plugin.reason) + _clashes(plugin, registry)),
     }
 
 
-def _in_words(components: list[dict[str, str]]) -> str:
+def _clashes(plugin: Plugin, registry: Registry) -> list[str]:
+    return [text for kind, name in plugin.components if (text := registry.clash_of(kind, name))]
+
+
+def _in_words(components: Iterable[tuple[str, str]]) -> str:
     """`augmenter eos, none; classifier head`."""
     names: dict[str, list[str]] = defaultdict(list)
-    for component in components:
-        names[component["kind"]].append(component["name"])
+    for kind, name in components:
+        names[kind].append(name)
     return "; ".join(f"{kind} {', '.join(sorted(of_kind))}" for kind, of_kind in names.items())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 from math import isnan, nan
 from statistics import fmean, stdev
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchfw.errors import UsageError, did_you_mean
 from benchfw.metrics import CORRECTIONS, METRICS, metric_named
 from benchfw.statistics import Comparison, Lift, compare, in_family, needed_pairs, paired
+from benchfw.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -269,7 +270,7 @@ def _reference(known: set[Line], classifier: str, versus: Mapping[str, str] | No
 
 def _status(members: Sequence[Row]) -> str:
     """`done`, `skipped: why`, or `2 of 3 done; 1 failed: why`."""
-    left = Counter(_outcome(row) for row in members if row["status"] != "done")
+    left = counted(_outcome(row) for row in members if row["status"] != "done")
     done = len(members) - left.total()
     if not left:
         return "done"

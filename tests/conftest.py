@@ -6,6 +6,7 @@ import pytest
 
 for _library in ("OMP", "MKL", "OPENBLAS"):  # read when numpy and torch are loaded, so before any test module is
     os.environ[f"{_library}_NUM_THREADS"] = "1"
+os.environ.pop("COLUMNS", None)  # of the shell that runs the tests; a pipe would be as narrow
 
 
 @pytest.fixture(scope="session", autouse=True)

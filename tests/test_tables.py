@@ -180,6 +180,12 @@ def test_a_status_counts_each_outcome():
     assert of(rows, "none", "linear")["status"] == "0 of 3 done; 2 failed: no memory; 1 killed"
 
 
+def test_a_status_tells_an_error_once_that_left_a_traceback_in_each_repetition():
+    reasons = [f"KeyError: 3 (see tracebacks/{r}.txt)" for r in range(3)]
+    rows = [undone("failed", reason, repetition=r) for r, reason in enumerate(reasons)]
+    assert of(rows, "none", "linear")["status"] == "failed: KeyError: 3 (see tracebacks/0.txt and 2 more)"
+
+
 def test_a_value_that_is_null_leaves_its_metric_with_fewer_repetitions(rows):
     rows[1]["scores"]["none"]["balanced_accuracy"] = None
     record = of(rows, "smote", "linear")

@@ -76,7 +76,7 @@ def test_the_installed_augmenter_has_its_row_beside_its_rivals(followed):
     out, desk = followed
     table = (desk / "benchfw-jitter" / "results" / "rivals" / "table.csv").read_text()
     assert {"jitter", "jitter@scale=0.5", "smote"} <= {line.split(",")[3] for line in table.splitlines()[1:]}
-    assert re.search(r"benchfw-jitter +│ 0\.1\.0 +│ jitter", out)
+    assert re.search(r"benchfw-jitter +│ 0\.1\.0 +│ loaded +│ +\d\.\d+ +│ jitter: augmenter jitter", out)
 
 
 def test_the_smallest_augmenter_has_25_lines_at_most():
