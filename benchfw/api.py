@@ -98,7 +98,7 @@ def run(
     device: str = "auto",
     jobs: int = 0,
     progress: bool = False,
-    plugins: Sequence[str | Path] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
 ) -> Results:
     """Run an experiment and return its results; finished cells in the same directory are reused.
 
@@ -117,7 +117,8 @@ def run(
     lists = {name: [texts] if isinstance(texts, str) else texts and list(texts) for name, texts in axes}
     wanted = experiments.requested(experiment, {**lists, **plain, "set": dotted})
     how = runner.Settings(Path(out) if out else None, runner.cache_named(cache), device, jobs)
-    planned = runner.plan(wanted, how, installed(tuple(map(str, plugins))))
+    files = [plugins] if isinstance(plugins, str | Path) else plugins
+    planned = runner.plan(wanted, how, installed(tuple(map(str, files))))
     directory = runner.directory_for(planned, how, wanted, experiment)
     with watcher() if progress else nullcontext(runner.Silent()) as watching:
         runner.run(planned, directory, how, watching)

@@ -112,7 +112,7 @@ def assignments(ctx: Any, incomplete: str) -> list[Offer]:
 
 
 def _kinds() -> list[Offer]:
-    from benchfw.plugins import KINDS
+    from benchfw.hooks import KINDS
 
     return [(kind, "") for kind in KINDS]
 

@@ -19,6 +19,7 @@ from benchfw.settings import Text, checker, wanted
 
 AXES = ("datasets", "imbalances", "extractors", "augmenters", "classifiers")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # it becomes a directory
+OURS = "benchfw:"  # before the name of a component: of this distribution, whatever else has that name
 REFERENCES = ("none", "random")
 DEFAULT = "quick"
 
@@ -96,11 +97,16 @@ def load(name: str) -> Experiment:
     return from_mapping({"name": Path(name).stem, **content}, f"experiment {name}")
 
 
-@cache
-def packaged_axis(name: str, axis: str) -> tuple[str, ...]:
-    """What the packaged experiment of that name has on an axis; nothing where there is none of that name."""
-    values: tuple[str, ...] = getattr(load(name), axis) if name in packaged() else ()
-    return values
+def named_on(experiment: Experiment, axis: str) -> tuple[str, ...]:
+    """What an experiment has on an axis of components.
+
+    Where the axis is still that of the packaged experiment of this name, it means benchfw's own components, whatever
+    else has their names: `benchfw:smote`.
+    """
+    texts: tuple[str, ...] = getattr(experiment, axis)
+    if experiment.name in packaged() and texts == getattr(load(experiment.name), axis):
+        return tuple(OURS + text for text in texts)
+    return texts
 
 
 def from_mapping(content: Mapping[str, object], where: str) -> Experiment:
@@ -165,7 +171,7 @@ def requested(name: str | None, changes: Mapping[str, object], assignments: tupl
     """
     experiment = load(name or DEFAULT)
     given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
-    others = set(given.get("datasets", ())) - set(experiment.datasets)
+    others = {text.removeprefix(OURS) for text in given.get("datasets", ())} - set(experiment.datasets)
     if others and "imbalances" not in given:
         given["imbalances"] = ["natural"]
     return apply_settings(changed(experiment, "request", given), assignments)

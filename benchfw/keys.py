@@ -100,10 +100,12 @@ def _seeds(cell: Cell, *stages: str) -> list[int]:
 
 
 def _key(stage: str, component: Component, *upstream: object) -> str:
-    package = type(component).__module__.partition(".")[0]
+    module, written = type(component).__module__, type(component).__qualname__
+    package = module.partition(".")[0]
     own = () if package == "benchfw" else (package,)  # the core's own code is in the key of the data already
+    which = f"{module.removeprefix(package)} {written}"  # a package may have two of a name, of two distributions
     versions = {name: installed_version(name) for name in component.libraries}
-    return _hashed(FORMAT, stage, dump(component), _digest(own), versions, *upstream)
+    return _hashed(FORMAT, stage, which, dump(component), _digest(own), versions, *upstream)
 
 
 def _hashed(*content: object) -> str:

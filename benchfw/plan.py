@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchfw.components import (
     Classifier,
@@ -24,12 +24,15 @@ from benchfw.components import (
     parameters,
 )
 from benchfw.errors import UsageError, did_you_mean
-from benchfw.experiment import REFERENCES, Experiment, packaged_axis
+from benchfw.experiment import OURS, REFERENCES, Experiment, named_on
+from benchfw.hooks import KINDS, in_a_line
 from benchfw.imbalance import Imbalance
-from benchfw.plugins import KINDS
 from benchfw.registry import Registry, installed, of_origins, origin_of
 from benchfw.seeding import TRAINING, seed_for, stage_seed
 from benchfw.settings import configure, parse_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 C = TypeVar("C", bound=Component)
 
@@ -72,14 +75,20 @@ class Cell:
 
     def misfit(self) -> str | None:
         """Why it cannot run, as far as the components alone tell; None when it fits."""
+        try:
+            return self._unmet_need() or layout_misfit(self.classifier, self.extractor.layout, self.experiment.adapt)
+        except Exception as error:  # properties of plugins
+            return f"a component cannot say what it needs, gives or accepts: {in_a_line(error)}"
+
+    def _unmet_need(self) -> str | None:
         given = frozenset().union(*(getattr(self, kind).gives for kind in KINDS))
         if self.experiment.val_fraction > 0:
             given |= {"validation"}
         for kind in KINDS:
             component = getattr(self, kind)
-            for need in sorted(component.needs - given):
+            for need in sorted(set(component.needs) - given):
                 return f"{kind} {label(component)} needs {need}, which no other part of the cell gives"
-        return layout_misfit(self.classifier, self.extractor.layout, self.experiment.adapt)
+        return None
 
 
 def layout_misfit(classifier: Classifier, layout: str | None, adapt: str) -> str | None:
@@ -108,7 +117,7 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
             raise UsageError(f"experiment {experiment.name}: {axis}s is empty; wants at least one")
     if experiment.references:
         axes["augmenter"] = _with_references(axes["augmenter"], experiment, registry)
-    _check_settings(experiment, axes)
+    _check_settings(experiment, axes, registry)
     labels: dict[str, Any] = {f"{kind}s": tuple(map(label, axes[kind])) for kind in KINDS}
     experiment = dataclasses.replace(experiment, imbalances=tuple(map(str, imbalances)), set=(), **labels)
     return [
@@ -124,7 +133,10 @@ def cells(experiment: Experiment, registry: Registry) -> list[Cell]:
 
 def _has_images(dataset: Dataset) -> bool:
     """Whether an extractor makes its features; else it brings them."""
-    return "features" not in dataset.gives
+    try:
+        return "features" not in dataset.gives
+    except Exception:  # of a plugin; `misfit` says so in its row
+        return True
 
 
 def _imbalances(experiment: Experiment) -> tuple[Imbalance, ...]:
@@ -138,7 +150,7 @@ def _imbalances(experiment: Experiment) -> tuple[Imbalance, ...]:
 
 def _components(experiment: Experiment, kind: str, registry: Registry) -> list[Any]:
     found: dict[str, Component] = {}
-    for text in getattr(experiment, f"{kind}s"):
+    for text in named_on(experiment, f"{kind}s"):
         component = _component(text, kind, experiment, registry)
         if label(component) in found:
             raise UsageError(f"{kind} {text!r} is on the axis twice (as {label(component)!r}); give it once")
@@ -149,29 +161,43 @@ def _components(experiment: Experiment, kind: str, registry: Registry) -> list[A
 def _with_references(augmenters: list[Any], experiment: Experiment, registry: Registry) -> list[Any]:
     """The augmenters behind the references that every comparison needs, unless they are among them."""
     given = {label(augmenter) for augmenter in augmenters}
-    references = [_component(name, "augmenter", experiment, registry) for name in REFERENCES]
+    references = [_component(OURS + name, "augmenter", experiment, registry) for name in REFERENCES]
     return [reference for reference in references if label(reference) not in given] + augmenters
 
 
 def _component(text: str, kind: str, experiment: Experiment, registry: Registry) -> Component:
-    """The configured component. What the packaged experiment names, or every run adds, is benchfw's own.
-
-    So a plugin that takes one of these names changes no such run; anything else of that name must be told apart.
-    """
     named = parse_named(text)
-    ours = text in REFERENCES or text in packaged_axis(experiment.name, f"{kind}s")
-    component = registry.get(kind, named.name, ours=ours)
+    component = registry.get(kind, named.name)
     where = f"{kind}.{called(component)}"
-    overrides = {key.removeprefix(f"{where}."): value for key, value in experiment.set if key.startswith(f"{where}.")}
+    overrides = {key.parameter: key.value for key in _settings(experiment, registry) if key.component == where}
     return configure(component, named, where, overrides)
 
 
-def _check_settings(experiment: Experiment, axes: dict[str, list[Component]]) -> None:
+def _check_settings(experiment: Experiment, axes: dict[str, list[Component]], registry: Registry) -> None:
     used = {f"{kind}.{called(component)}" for kind in KINDS for component in axes[kind]}
-    for key, _ in experiment.set:
-        component = key.rpartition(".")[0]
-        if component not in used:
-            raise UsageError(f"set {key}: no such component in this experiment{did_you_mean(component, used)}")
+    for key in _settings(experiment, registry):
+        if key.component not in used:
+            raise UsageError(f"set {key.text}: no such component in this experiment{did_you_mean(key.component, used)}")
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """A parameter that an experiment sets: the component as tables name it, `augmenter.smote`, and as it was typed."""
+
+    component: str
+    parameter: str
+    value: object
+    text: str
+
+
+def _settings(experiment: Experiment, registry: Registry) -> Iterator[_Setting]:
+    """What an experiment sets. Raises UsageError for `distribution:name` that nobody has."""
+    for text, value in experiment.set:
+        component, _, parameter = text.rpartition(".")
+        kind, _, name = component.partition(".")  # a name may have dots: `my_aug.py:jitter`
+        if kind in KINDS and ":" in name:
+            component = f"{kind}.{called(registry.get(kind, name))}"
+        yield _Setting(component, parameter, value, text)
 
 
 def _check_bounds(experiment: Experiment) -> None:

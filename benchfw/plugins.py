@@ -1,70 +1,50 @@
-"""Load one plugin: import its module in isolation, check its hooks, and take what they register.
+"""Which plugins there are, and one of them loaded in isolation.
 
 Nothing that a plugin does while it is imported stops a command: an exception, a call of `sys.exit` or a wrong hook
-becomes the reason that stands beside its name. What it prints goes to standard error.
+becomes the reason that stands beside its name. What it prints goes to standard error; what it sets in the environment,
+the search path or the working directory is put back.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
 import traceback
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
+from io import StringIO
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-import pluggy
-
 from benchfw import hookspecs
-from benchfw.components import (
-    Classifier,
-    Component,
-    Dataset,
-    Extractor,
-    JointTrainer,
-    NeuralExtractor,
-    Selector,
-    Synthesizer,
-)
 from benchfw.errors import PluginError, UsageError, did_you_mean
-from benchfw.settings import check_parameters
+from benchfw.hooks import Found, in_a_line, registered_by, tracing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator
 
-ROLES: dict[str, tuple[type[Component], ...]] = {
-    "dataset": (Dataset,),
-    "extractor": (Extractor, NeuralExtractor),
-    "augmenter": (Synthesizer, Selector, JointTrainer),
-    "classifier": (Classifier,),
-}
-KINDS = tuple(ROLES)
-HOOKS = {f"register_{kind}s": kind for kind in KINDS}
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # of a component
 OURS = "benchfw"  # the distribution whose plugins are always loaded
 ALLOWED = "BENCHFW_PLUGINS"
-TRACE = "BENCHFW_TRACE_PLUGINS"
 SLOW = 1.0  # seconds to import, from which on a plugin is named as slow
 HEAVY = ("torch", "numpy", "pandas", "scipy", "sklearn", "torchvision", "timm", "imblearn")
+UNREADABLE = "unreadable entry points"
 
 Status = Literal["loaded", "slow", "broken", "other API", "not asked for"]
-Found = list[tuple[str, type[Component]]]
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where a plugin comes from.
 
-    distribution, version: as installed; for a single file its name, and nothing. name: of the entry point. target: the
-    entry point's module, or the path of the file. group: the entry-point group, which carries the API version; empty
-    for a file.
+    distribution, version: as installed; of a single file its name, and the digest of its content. name: of the entry
+    point. target: the entry point's module, or the path of the file. group: the entry-point group, which carries the
+    API version; empty for a file.
     """
 
     distribution: str
@@ -76,8 +56,11 @@ class Origin:
     @classmethod
     def of_file(cls, path: str | Path) -> Origin:
         """A plugin that is one file, which nobody has installed."""
-        path = Path(path).absolute()
-        return cls(path.name, "", path.stem, str(path), group="")
+        path = Path(path).resolve()
+        digest = ""
+        with suppress(OSError):  # why it cannot be read is said when it is loaded
+            digest = f"file {sha256(path.read_bytes()).hexdigest()[:12]}"
+        return cls(re.sub(r"[^\w.-]", "-", path.name), digest, path.stem, str(path), group="")
 
 
 @dataclass(frozen=True)
@@ -95,26 +78,61 @@ class Plugin:
     heavy: tuple[str, ...] = ()
     reason: str = ""
 
+    @property
+    def usable(self) -> bool:
+        """Whether its components are there."""
+        return self.status in ("loaded", "slow")
+
     def __str__(self) -> str:
         of = f"plugin {self.origin.name!r} of {self.origin.distribution}"
-        return f"{of} {'was not loaded: ' if self.status != 'slow' else ''}{self.reason}"
+        return f"{of} {'' if self.usable else 'was not loaded: '}{self.reason}"
 
 
 # ---- which ----
 
 
 def origins() -> list[Origin]:
-    """Every installed plugin, of any API version, in the order of distributions and names; none is imported."""
-    every = entry_points()
-    groups = [group for group in every.groups if hookspecs.GROUP.fullmatch(group)]
+    """Every installed plugin, of any API version, benchfw's own first, then by distribution; none is imported."""
     names: dict[int, tuple[str, str]] = {}  # reading a distribution's metadata takes a millisecond
     found = []
-    for point in (point for group in groups for point in every.select(group=group)):
-        dist = point.dist
+    for dist, point in _entry_points():
         if id(dist) not in names:
-            names[id(dist)] = (dist.name, dist.version) if dist else ("an unknown distribution", "")
+            names[id(dist)] = _name_and_version(dist)
         found.append(Origin(*names[id(dist)], point.name, point.value, point.group))
-    return sorted(found, key=lambda origin: (origin.distribution, origin.name, origin.group))
+    return sorted(found, key=lambda o: (o.distribution != OURS, o.distribution, o.name, o.group))
+
+
+def _entry_points() -> Iterator[tuple[Distribution | None, EntryPoint]]:
+    try:
+        every = entry_points()
+    except Exception:  # of any distribution whatever: one bad line, and nobody's are read
+        yield from _readable_entry_points()
+        return
+    for group in filter(hookspecs.GROUP.fullmatch, every.groups):
+        yield from ((point.dist, point) for point in every.select(group=group))
+
+
+def _readable_entry_points() -> Iterator[tuple[Distribution, EntryPoint]]:
+    """Those of each distribution that can be read; a plugin without a target for each that cannot, and names us."""
+    seen = set()
+    for dist in distributions():
+        name = normal(_name_and_version(dist)[0])
+        if name in seen:  # the first on the path is the one that counts
+            continue
+        seen.add(name)
+        try:
+            yield from [(dist, point) for point in dist.entry_points if hookspecs.GROUP.fullmatch(point.group)]
+        except Exception:
+            if hookspecs.GROUP.search(dist.read_text("entry_points.txt") or ""):
+                yield dist, EntryPoint(UNREADABLE, "", hookspecs.ENTRY_POINT_GROUP)
+
+
+def _name_and_version(dist: Distribution | None) -> tuple[str, str]:
+    """As its metadata says; an interrupted uninstall leaves a distribution without them."""
+    with suppress(Exception):
+        if dist is not None and isinstance(dist.name, str):
+            return dist.name, dist.version or ""
+    return "an unknown distribution", ""
 
 
 def allowed(found: Iterable[Origin]) -> set[str] | None:
@@ -129,12 +147,12 @@ def allowed(found: Iterable[Origin]) -> set[str] | None:
     asked = {normal(name) for name in text.split(",") if name.strip()}
     for name in sorted(asked - set(there)):
         raise UsageError(f"{ALLOWED}: no plugin of a distribution named {name!r}{did_you_mean(name, there.values())}")
-    return {there[name] for name in asked}
+    return asked
 
 
 def normal(distribution: str) -> str:
-    """A distribution's name as installers compare it: case and the kind of hyphen do not count."""
-    return distribution.strip().lower().replace("_", "-").replace(".", "-")
+    """A distribution's name as installers compare it: case, and the kind and number of hyphens, do not count."""
+    return re.sub(r"[-_.]+", "-", distribution.strip().lower())
 
 
 # ---- load ----
@@ -146,14 +164,14 @@ def load(origin: Origin) -> tuple[Plugin, Found]:
         return Plugin(origin, "other API", reason=_other_version(origin.group)), []
     before, start = set(sys.modules), perf_counter()
     try:
-        with redirect_stdout(sys.stderr):
-            found = registered_by(_module(origin), origin)
+        with _surroundings():
+            found = registered_by(_module(origin), f"plugin {origin.name!r} of {origin.distribution} {origin.version}")
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit while it is imported
-        if os.environ.get(TRACE) == "1":
+        if tracing():
             traceback.print_exc()
-        return Plugin(origin, "broken", seconds=perf_counter() - start, reason=_in_a_line(error, origin)), []
+        return Plugin(origin, "broken", seconds=perf_counter() - start, reason=_reason(error, origin)), []
     seconds = perf_counter() - start
     heavy = tuple(name for name in HEAVY if name in sys.modules and name not in before)
     components = tuple((kind, component.name) for kind, component in found)
@@ -164,10 +182,37 @@ def load(origin: Origin) -> tuple[Plugin, Found]:
     return Plugin(origin, "slow", components, seconds, heavy, reason), found
 
 
+@contextmanager
+def _surroundings() -> Iterator[None]:
+    """Keep what a plugin prints for standard error, and put back what it sets: of others it must change nothing."""
+    said, directory, variables, paths = StringIO(), _directory(), dict(os.environ), list(sys.path)
+    try:
+        with redirect_stdout(said), redirect_stderr(sys.stderr if tracing() else said):
+            yield
+    finally:
+        if directory != _directory():
+            os.chdir(directory)
+        for name in set(os.environ) - set(variables):
+            del os.environ[name]
+        os.environ.update(variables)
+        sys.path[:] = paths
+        with suppress(ValueError):  # it closed what it was lent
+            sys.stderr.write(said.getvalue())
+
+
+def _directory() -> str:
+    with suppress(OSError):  # it may be gone
+        return str(Path.cwd())
+    return "."
+
+
 def _module(origin: Origin) -> Any:
+    if origin.name == UNREADABLE:
+        raise PluginError("its entry_points.txt cannot be read; wants lines of name = module")
     if origin.group:
         return EntryPoint(origin.name, origin.target, origin.group).load()
-    name = f"_benchfw_file_{sha256(origin.target.encode()).hexdigest()[:8]}_{origin.name}"
+    place = sha256(origin.target.encode()).hexdigest()[:8]
+    name = f"_benchfw_file_{place}_{re.sub(r'[^A-Za-z0-9]', '_', origin.name)}"  # without a dot, which is a package
     if name in sys.modules:
         return sys.modules[name]
     spec = spec_from_file_location(name, origin.target)
@@ -177,120 +222,28 @@ def _module(origin: Origin) -> Any:
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise
     return module
 
 
 def _other_version(group: str) -> str:
-    ours, theirs = (int(hookspecs.GROUP.fullmatch(text)[1]) for text in (hookspecs.ENTRY_POINT_GROUP, group))  # type: ignore[index]
+    ours, theirs = map(_version, (hookspecs.ENTRY_POINT_GROUP, group))
     cure = "upgrade benchfw" if theirs > ours else "upgrade the plugin, or ask its author to move to that group"
     return f"it is for the API of {group!r}, and this benchfw has {hookspecs.ENTRY_POINT_GROUP!r}; {cure}"
 
 
-def _in_a_line(error: BaseException, origin: Origin) -> str:
-    """What was raised, in one line, with the line of the plugin's own file where that is known."""
-    text = " ".join(str(error).split())
-    if isinstance(error, PluginError):
-        return text
-    where = ""
-    trace = error.__traceback__
+@cache
+def _version(group: str) -> int:
+    found = hookspecs.GROUP.fullmatch(group)
+    return int(found[1]) if found else 0
+
+
+def _reason(error: BaseException, origin: Origin) -> str:
+    """What was raised, in one line; of a file also the line where it was raised."""
+    where, trace = "", error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == origin.target:
+        if trace.tb_frame.f_code.co_filename == origin.target and not isinstance(error, PluginError):
             where = f" ({origin.distribution}, line {trace.tb_lineno})"
         trace = trace.tb_next
-    return f"{type(error).__name__}: {text}{where}" if text else f"{type(error).__name__}{where}"
-
-
-# ---- hooks ----
-
-
-def registered_by(module: Any, origin: Origin) -> Found:
-    """The (kind, component) pairs that a plugin registers. Raises PluginError when any of it breaks the contract."""
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    _check_hooks(module, manager)
-    manager.register(module)
-    if os.environ.get(TRACE) == "1":
-        manager.add_hookcall_monitoring(*_tracers(origin))
-    found: Found = []
-    for hook, kind in HOOKS.items():
-        found += [(kind, component) for component in _called(getattr(manager.hook, hook), hook)]
-    if not found:
-        raise PluginError("its hooks register nothing; wants register(Class) in one of them")
-    for kind, component in found:
-        check(component, kind)
-    names = [(kind, component.name) for kind, component in found]
-    for kind, name in names:
-        if names.count((kind, name)) > 1:
-            raise PluginError(f"{kind} {name!r} is registered twice; wants one component of a name")
-    return found
-
-
-def _check_hooks(module: Any, manager: pluggy.PluginManager) -> None:
-    """Refuse what pluggy would take in silence, or say in its own words: a misspelt hook, other arguments."""
-    implemented = 0
-    for attribute in dir(module):
-        options = manager.parse_hookimpl_opts(module, attribute)
-        if options is None and attribute in HOOKS and inspect.isfunction(getattr(module, attribute)):
-            raise PluginError(f"hook {attribute}: wants @hookimpl above it, found a plain function")
-        if options is None:
-            continue
-        hook = options["specname"] or attribute
-        if hook not in HOOKS:
-            raise PluginError(f"no hook named {hook!r}{did_you_mean(hook, HOOKS)}")
-        wanted, given = (_arguments(function) for function in (getattr(hookspecs, hook), getattr(module, attribute)))
-        if "register" not in given or not set(given) <= set(wanted):  # pluggy lets a hook ignore arguments
-            raise PluginError(f"hook {hook}: wants {hook}({', '.join(wanted)}), found {attribute}({', '.join(given)})")
-        implemented += 1
-    if not implemented:
-        raise PluginError(f"wants @hookimpl above one or more of {', '.join(HOOKS)}; found none")
-
-
-def _arguments(function: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(function).parameters)
-
-
-def _called(hook: Any, name: str) -> list[type[Component]]:
-    components: list[type[Component]] = []
-    try:
-        hook(register=components.append)
-    except Exception as error:
-        raise PluginError(f"hook {name}: {type(error).__name__}: {' '.join(str(error).split())}") from error
-    return components
-
-
-def _tracers(origin: Origin) -> tuple[Any, Any]:
-    """What pluggy calls before and after each hook, to print it."""
-    of = f"benchfw: plugin {origin.name!r} of {origin.distribution} {origin.version}".rstrip()
-
-    def before(hook: str, implementations: list[Any], _arguments: Any) -> None:
-        for implementation in implementations:
-            code = implementation.function.__code__
-            sys.stderr.write(f"{of}: {hook}({', '.join(implementation.argnames)}), line {code.co_firstlineno}\n")
-
-    def after(outcome: pluggy.Result[Any], hook: str, implementations: list[Any], arguments: Any) -> None:
-        if implementations:
-            said = "returned" if outcome.exception is None else f"raised {type(outcome.exception).__name__}"
-            names = ", ".join(getattr(c, "name", repr(c)) for c in arguments["register"].__self__) or "nothing"
-            sys.stderr.write(f"{of}: {hook} {said}; registered {names}\n")
-
-    return before, after
-
-
-def check(component: type[Component], kind: str) -> None:
-    """Raise PluginError unless this is a component of that kind, frozen, named and documented."""
-    roles = ROLES[kind]
-    *first, last = (role.__name__ for role in roles)
-    wanted = " or ".join([", ".join(first), last] if first else [last])
-    if not (isinstance(component, type) and issubclass(component, roles)):
-        raise PluginError(f"register_{kind}s: wants a subclass of {wanted}, found {component!r}")
-    where = f"{kind} {component.__name__}"
-    if not NAME.fullmatch(component.name):
-        raise PluginError(f"{where}: wants a name of lower-case words joined by hyphens, found {component.name!r}")
-    declared = component.__dict__.get("__dataclass_params__")
-    if declared is None or not declared.frozen:
-        raise PluginError(f"{where}: wants @dataclass(frozen=True) above the class, found none")
-    if not component.__doc__ or component.__doc__.startswith(f"{component.__name__}("):
-        raise PluginError(f"{where}: wants a docstring whose first line is its help text, found none")
-    check_parameters(component, where)
+    return in_a_line(error) + where

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchfw.components import Component, Given
 from benchfw.errors import PluginError, UsageError, did_you_mean
-from benchfw.plugins import HOOKS, KINDS, NAME, OURS, ROLES, Found, Origin, Plugin, allowed, load, normal, origins
-from benchfw.plugins import registered_by as registered_by_plugin
+from benchfw.hooks import HOOKS, KINDS, NAME, ROLES, Found, registered_by
+from benchfw.plugins import OURS, Origin, Plugin, allowed, load, normal, origins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,18 +38,30 @@ class Registry:
 
     def add(self, plugin: ModuleType, distribution: str) -> None:
         """Take what a module registers. Raises PluginError, and adds nothing, when it breaks the contract."""
-        self._keep(registered_by_plugin(plugin, Origin(distribution, "", distribution, "")), distribution)
+        self._keep(registered_by(plugin, distribution), distribution)
 
     def load(self, origin: Origin) -> Plugin:
         """Load a plugin and take what it brings; a broken one brings nothing. Raises KeyboardInterrupt."""
         plugin, found = load(origin)
-        for _, component in found:
-            component.origin = origin
-        self._keep(found, origin.distribution)
+        try:
+            _check_owners(found, origin)
+            self._keep(found, origin.distribution)
+        except PluginError as error:
+            plugin = replace(plugin, status="broken", components=(), reason=str(error))
+        else:
+            for _, component in found:
+                component.origin = origin
         self.plugins.append(plugin)
         return plugin
 
     def _keep(self, found: Found, distribution: str) -> None:
+        """Take them all, or raise PluginError for a name that this distribution brings twice, and take none."""
+        new: set[tuple[str, str]] = set()
+        for kind, component in found:
+            known = {normal(one.distribution) for one in self._found[kind].get(component.name, ())}
+            if (kind, component.name) in new or normal(distribution) in known:
+                raise PluginError(f"{kind} {component.name!r} comes twice from {distribution}; wants one of a name")
+            new.add((kind, component.name))
         for kind, component in found:
             self._found[kind][component.name].append(Registered(component, distribution))
 
@@ -63,22 +73,19 @@ class Registry:
         found = self._found[kind][name]
         return [name] if len(found) == 1 else [f"{one.distribution}:{name}" for one in found]
 
-    def get(self, kind: str, name: str, *, ours: bool = False) -> type[Component]:
+    def get(self, kind: str, name: str) -> type[Component]:
         """The component of that kind and name; raises as `registered` does."""
-        return self.registered(kind, name, ours=ours).component
+        return self.registered(kind, name).component
 
-    def registered(self, kind: str, name: str, *, ours: bool = False) -> Registered:
+    def registered(self, kind: str, name: str) -> Registered:
         """The component with its distribution. name: `smote`, or `distribution:smote`.
 
-        ours: of several with that name, take benchfw's own. Raises UsageError for an unknown name, PluginError when
-        several distributions brought it and none is named.
+        Raises UsageError for an unknown name, PluginError when several distributions brought it and none is named.
         """
         distribution, colon, bare = name.rpartition(":")
         found = self._found[kind].get(bare, [])
         if colon:
             found = [one for one in found if normal(one.distribution) == normal(distribution)]
-        elif ours:
-            found = [one for one in found if one.distribution == OURS] or found
         if not found:
             raise UsageError(f"no {kind} named {name!r}{did_you_mean(name, self.names(kind))}{self._hint()}")
         if len(found) > 1:
@@ -97,7 +104,7 @@ class Registry:
         return Registered(self._asked[found], found.distribution)
 
     def _hint(self) -> str:
-        missing = [plugin for plugin in self.plugins if plugin.status not in ("loaded", "slow")]
+        missing = [plugin for plugin in self.plugins if not plugin.usable]
         if not missing:
             return ""
         were = "plugin was" if len(missing) == 1 else "plugins were"
@@ -113,7 +120,13 @@ class Registry:
 
     def troubles(self) -> list[str]:
         """What is wrong with the plugins, a line each: not loaded, slow, or of a name that another one has."""
-        said = [str(plugin) for plugin in self.plugins if plugin.status in ("broken", "other API", "slow")]
+        here = {normal(plugin.origin.distribution) for plugin in self.plugins if plugin.usable}
+        said = [
+            str(plugin)
+            for plugin in self.plugins
+            if plugin.status in ("broken", "slow")
+            or (plugin.status == "other API" and normal(plugin.origin.distribution) not in here)  # it offers both
+        ]
         return said + [
             text for kind in KINDS for name in sorted(self._found[kind]) if (text := self.clash_of(kind, name))
         ]
@@ -126,16 +139,16 @@ def installed(files: tuple[str, ...] = (), third_party: bool = True) -> Registry
     files: plugins that are single files. third_party: whether others than benchfw's own load. Raises PluginError for a
     file that cannot be loaded, UsageError for a wrong $BENCHFW_PLUGINS.
     """
-    registry, found = Registry(), origins()
+    registry, found, own = Registry(), origins(), tuple(dict.fromkeys(map(Origin.of_file, files)))
     others = allowed(found) if third_party else set()
     for origin in found:
-        if others is None or origin.distribution in {OURS, *others}:
+        if others is None or normal(origin.distribution) in {OURS, *others}:
             registry.load(origin)
         else:
             registry.plugins.append(Plugin(origin, "not asked for", reason="--no-plugins or $BENCHFW_PLUGINS"))
-    for file in dict.fromkeys(map(Origin.of_file, files)):
+    for file in own:
         plugin = registry.load(file)
-        if plugin.status == "broken":
+        if not plugin.usable:
             raise PluginError(str(plugin))
     return registry
 
@@ -148,22 +161,30 @@ def of_origins(found: Iterable[Mapping[str, Any]]) -> Registry:
     registry = Registry()
     for origin in dict.fromkeys(Origin(**fields) for fields in found):
         plugin = registry.load(origin)
-        if plugin.status not in ("loaded", "slow"):
+        if not plugin.usable:
             raise PluginError(str(plugin))
     return registry
 
 
 def versions_of(components: Iterable[Component]) -> dict[str, str]:
-    """The versions of the distributions that brought these components; of a single file its digest, 12 digits."""
+    """The versions of the distributions that brought these components; of single files the digests of their content."""
     found = {component.origin for component in components if component.origin is not None}
-    return {
-        origin.distribution: origin.version
-        if origin.group
-        else f"file {sha256(Path(origin.target).read_bytes()).hexdigest()[:12]}"
-        for origin in sorted(found, key=lambda origin: origin.distribution)
-    }
+    versions: dict[str, list[str]] = defaultdict(list)
+    for origin in sorted(found, key=lambda origin: (origin.distribution, origin.version)):
+        if origin.version not in versions[origin.distribution]:
+            versions[origin.distribution].append(origin.version)
+    return {name: ", ".join(several) for name, several in versions.items()}
 
 
 def origin_of(component: Component) -> dict[str, Any] | None:
     """Where a component comes from, as JSON; None for one that no plugin brought."""
     return None if component.origin is None else asdict(component.origin)
+
+
+def _check_owners(found: Found, origin: Origin) -> None:
+    """Refuse a class that another distribution brought: keys and workers go by where a class is from."""
+    for kind, component in found:
+        other = component.__dict__.get("origin")
+        if other is not None and normal(other.distribution) != normal(origin.distribution):
+            of = f"{kind} {component.name!r} is a class of {other.distribution}"
+            raise PluginError(f"{of}; wants a class of its own, e.g. a subclass")

@@ -16,11 +16,11 @@ from benchfw.cell import ended
 from benchfw.embedding import forget
 from benchfw.errors import BenchfwError, StoreError, UsageError
 from benchfw.experiment import REFERENCES, Experiment, requested
+from benchfw.hooks import KINDS
 from benchfw.keys import Planned, keys_of
 from benchfw.machine import describe, device_named, prepare_determinism, usable_cores
 from benchfw.metrics import metric_named
 from benchfw.plan import Cell, as_json, cells
-from benchfw.plugins import KINDS
 from benchfw.registry import versions_of
 from benchfw.store import FREE, RunDirectory, StageCache, experiment_digest, saving, write_atomically
 from benchfw.workers import Task, in_process, in_workers
@@ -231,6 +231,7 @@ def _jobs(settings: Settings, tasks: int) -> int:
 def _task(item: Planned, directory: RunDirectory, settings: Settings, cache: StageCache, scratch: Path) -> Task:
     text = describe_task(
         as_json(item.cell),
+        ended(item.cell, item.keys.cell, "failed", ""),
         cache=cache.root.absolute(),
         results=directory.root.absolute(),
         downloads=settings.downloads.absolute(),

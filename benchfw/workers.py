@@ -55,10 +55,16 @@ class Ended:
     fatal: str | None = None
 
 
-def describe(cell: str, *, cache: Path, results: Path, downloads: Path, device: str, progress: Path) -> str:
-    """The text of a task. cell: as `plan.as_json` writes it. progress: the directory where it says how far it is."""
+def describe(
+    cell: str, failed: dict[str, Any], *, cache: Path, results: Path, downloads: Path, device: str, progress: Path
+) -> str:
+    """The text of a task.
+
+    cell: as `plan.as_json` writes it. failed: its row where its components cannot be loaded, without the reason.
+    progress: the directory where it says how far it is.
+    """
     paths = {"cache": str(cache), "results": str(results), "downloads": str(downloads), "progress": str(progress)}
-    return json.dumps({"cell": cell, "device": device, **paths})
+    return json.dumps({"cell": cell, "failed": failed, "device": device, **paths})
 
 
 def work(text: str, heard: Callable[[], None] | None = None) -> str:
@@ -70,12 +76,16 @@ def work(text: str, heard: Callable[[], None] | None = None) -> str:
 
     from benchfw.cell import attempt
     from benchfw.errors import StoreError
+    from benchfw.hooks import in_a_line
     from benchfw.place import Place
     from benchfw.plan import from_json
     from benchfw.store import StageCache
 
     task = json.loads(text)
-    cell = from_json(task["cell"])
+    try:
+        cell = from_json(task["cell"])
+    except Exception as error:  # a plugin that could be loaded when the run was planned
+        return json.dumps({"row": task["failed"] | {"reason": in_a_line(error)}})
     place = Place(
         cache=StageCache(Path(task["cache"])),
         results=Path(task["results"]),

@@ -186,7 +186,7 @@ def test_a_worker_imports_no_plugin_but_those_of_its_cell(finished):
 
 
 def test_the_name_of_a_component_and_its_distribution_decide_a_clash(beside):
-    asked = ("-a", "second-smote:smote", "-a", "benchfw:smote", "--set", "augmenter.second-smote:smote.way=3")
+    asked = ("-a", "second-smote:smote", "-a", "benchfw:smote", "--set", "augmenter.Second_Smote:smote.way=3")
     out = beside.path / "both"
     ended = beside.run(*QUICK, *asked, "--out", out, "--jobs", "2")
     assert ended.code == 0
@@ -203,7 +203,7 @@ def test_the_name_of_a_component_and_its_distribution_decide_a_clash(beside):
 
 
 def test_a_clash_is_an_error_at_use_that_names_both(beside):
-    ended = beside.run("run", "quick", "-a", "smote", "-d", "digits", "--out", "clash", "--set", "name=mine")
+    ended = beside.run("run", "quick", "-a", "smote", "--out", "clash")
     assert ended.code == 2
     assert ended.err.splitlines()[-1] == f"benchfw: {SAID['second-smote']}"
     assert not (beside.path / "clash").exists()

@@ -9,11 +9,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
-from benchfw import Classifier, Extractor, Synthesizer, hookimpl, param
+from benchfw import Classifier, Extractor, Synthesizer, experiment, hookimpl, param
 from benchfw.components import label
 from benchfw.errors import PluginError, UsageError
+from benchfw.keys import keys_of
+from benchfw.plan import cells
 from benchfw.registry import HOOKS, KINDS, ROLES, Registry, installed
+from benchfw.seeding import AXES_OF_STAGE
 from benchfw.settings import configure, parse_named
 
 JITTER = '''
@@ -87,7 +91,7 @@ PLUGINS = {  # name: (its source, what `benchfw list` says of it)
     ),
     "twice": (
         JITTER.replace("    register(Jitter)", "    register(Jitter)\n    register(Jitter)"),
-        "augmenter 'jitter' is registered twice; wants one component of a name",
+        "augmenter 'jitter' comes twice from twice; wants one of a name",
     ),
     "argument": (
         JITTER.replace("(register):", "(registry):"),
@@ -344,6 +348,14 @@ def test_the_distribution_before_the_name_decides_and_stays_in_the_label(clashin
     assert label(replace(found(), size=4)) == "first:toy@size=4"
 
 
+def test_the_distribution_before_the_name_changes_no_seed_and_no_key(clashing):
+    cell = cells(experiment.load("quick"), installed())[0]
+    one, other = (replace(cell, augmenter=component()) for component in (Toy, clashing.get("augmenter", "first:toy")))
+    assert one.axes != other.axes
+    assert [one.seed_of(stage) for stage in AXES_OF_STAGE] == [other.seed_of(stage) for stage in AXES_OF_STAGE]
+    assert keys_of(one, torch.device("cpu"), Path()) == keys_of(other, torch.device("cpu"), Path())
+
+
 def test_the_distribution_is_compared_as_installers_do(clashing):
     assert clashing.get("augmenter", "second-dist:toy")().size == 4
 
@@ -359,7 +371,7 @@ def test_a_distribution_that_does_not_bring_the_name_is_refused(clashing):
         clashing.get("augmenter", "third:toy")
 
 
-def test_ours_is_taken_only_where_it_is_asked_for(clashing):
+def test_the_label_of_our_own_has_no_distribution(clashing):
     @hookimpl
     def register_augmenters(register):
         register(Toy)
@@ -367,7 +379,7 @@ def test_ours_is_taken_only_where_it_is_asked_for(clashing):
     clashing.add(plugin(register_augmenters=register_augmenters), "benchfw")
     with pytest.raises(PluginError, match="comes from Second_Dist and benchfw and first; say which: "):
         clashing.get("augmenter", "toy")
-    assert clashing.get("augmenter", "toy", ours=True) is Toy
+    assert clashing.get("augmenter", "benchfw:toy") is Toy
     assert label(clashing.get("augmenter", "benchfw:toy")()) == "toy"
 
 
@@ -377,5 +389,5 @@ def test_a_plugin_that_registers_a_name_twice_is_refused():
         register(Toy)
         register(Toy)
 
-    with pytest.raises(PluginError, match=r"^augmenter 'toy' is registered twice"):
+    with pytest.raises(PluginError, match=r"^augmenter 'toy' comes twice from mine; wants one of a name$"):
         Registry().add(plugin(register_augmenters=register_augmenters), "mine")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchfw.components import Component, parameters
 from benchfw.errors import BenchfwError
-from benchfw.plugins import NAME
+from benchfw.hooks import NAME
 from benchfw.settings import Named, configure, read
 from benchfw.testing.check import HEAVY, Breach, NotChecked, check, said
 from benchfw.testing.process import address, import_cost

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchfw.errors import PluginError, UsageError, did_you_mean
-from benchfw.plugins import KINDS, Origin, normal
+from benchfw.hooks import KINDS
+from benchfw.plugins import Origin, normal
 from benchfw.registry import Registry
 from benchfw.settings import configure, parse_named
 from benchfw.testing.subject import Shapes
@@ -50,7 +51,7 @@ def of_file(path: Path) -> Found:
         raise UsageError(f"{path}: no such file; wants a Python file with a hook, or the name of a component")
     registry = Registry()
     plugin = registry.load(Origin.of_file(path))
-    if plugin.status == "broken":
+    if not plugin.usable:
         raise PluginError(str(plugin))
     return _of_plugin(plugin, registry)
 
@@ -62,7 +63,7 @@ def _has(registry: Registry, kind: str, name: str) -> bool:
 
 def _of_distribution(text: str, registry: Registry) -> Found:
     plugins = [plugin for plugin in registry.plugins if normal(plugin.origin.distribution) == normal(text)]
-    broken = [plugin for plugin in plugins if plugin.status not in ("loaded", "slow")]
+    broken = [plugin for plugin in plugins if not plugin.usable]
     if broken:
         raise PluginError(str(broken[0]))
     if not plugins:

@@ -1,4 +1,4 @@
-"""What installed plugins cost: `benchfw list` beside 50 light ones, and `--help` and `table` beside slow ones.
+"""What installed plugins cost: `benchfw list` beside 50 light ones; `--help`, `table`, `check` beside slow ones.
 
 In each group `none` is the same command without them, and the ratio to it is the result: at most 2 for `list`, and 1
 for commands that need no plugin. Nothing is asserted about time.
@@ -85,3 +85,11 @@ def test_help_beside_slow_and_broken_plugins(plugins, benchmark, sites):
 @pytest.mark.parametrize("plugins", ["none", "foreign"])
 def test_table_beside_slow_and_broken_plugins(plugins, benchmark, sites, results):
     assert "smote" in benchmark(said, sites[plugins], "table", results)
+
+
+@pytest.mark.benchmark(group="check", min_rounds=5, warmup=True, warmup_iterations=1)
+@pytest.mark.parametrize("plugins", ["none", "foreign"])
+def test_check_beside_slow_and_broken_plugins(plugins, benchmark, sites, results, tmp_path):
+    baseline = tmp_path / "baseline.json"
+    said(sites["none"], "check", results, "--baseline", baseline, "--update", "--reason", "first")
+    assert "passed" in benchmark(said, sites[plugins], "check", results, "--baseline", baseline)
