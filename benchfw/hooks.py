@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -41,6 +42,7 @@ TRACE = "BENCHFW_TRACE_PLUGINS"
 WORDS = ("accepts", "needs", "gives", "libraries")  # attributes that hold several words
 
 Found = list[tuple[str, type[Component]]]
+_traced: set[str] = set()  # the plugins whose calls this process has printed
 
 
 def tracing() -> bool:
@@ -57,7 +59,8 @@ def registered_by(module: Any, whose: str) -> Found:
     manager.add_hookspecs(hookspecs)
     _check_hooks(module, manager)
     manager.register(module)
-    if tracing():
+    if tracing() and whose not in _traced:  # a worker loads the plugins of each of its cells
+        _traced.add(whose)
         manager.add_hookcall_monitoring(*_tracers(whose))
     found: Found = []
     for hook, kind in HOOKS.items():
@@ -121,10 +124,9 @@ def _tracers(whose: str) -> tuple[Any, Any]:
 
     def before(hook: str, implementations: list[Any], _arguments: Any) -> None:
         for implementation in implementations:
-            code = implementation.function.__code__
-            sys.stderr.write(
-                f"benchfw: {whose}: {hook}({', '.join(implementation.argnames)}), line {code.co_firstlineno}\n"
-            )
+            code, arguments = implementation.function.__code__, ", ".join(implementation.argnames)
+            place = f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+            sys.stderr.write(f"benchfw: {whose}: {hook}({arguments}) in {place}\n")
 
     def after(outcome: pluggy.Result[Any], hook: str, implementations: list[Any], arguments: Any) -> None:
         if implementations:

@@ -329,7 +329,7 @@ def test_hook_calls_are_printed_on_request(home, monkeypatch):
     assert ended.code == 0
     told = [line for line in ended.err.splitlines() if "of second-smote 1.0" in line]
     assert told == [
-        "benchfw: plugin 'second-smote' of second-smote 1.0: register_augmenters(register), line 5",
+        "benchfw: plugin 'second-smote' of second-smote 1.0: register_augmenters(register) in second_smote.py:5",
         "benchfw: plugin 'second-smote' of second-smote 1.0: register_augmenters returned; registered smite",
     ]
 

@@ -170,6 +170,7 @@ def test_what_is_written_is_typed(packages, tmp_path):
         ("repeat", "Repeat"),
         ("3d-warp", "Augmenter3dWarp"),
         ("context", "AugmenterContext"),
+        ("test-time", "AugmenterTestTime"),
         ("true", "AugmenterTrue"),
         ("warning", "AugmenterWarning"),
         ("x" * LONGEST, "X" + "x" * (LONGEST - 1)),

@@ -75,11 +75,15 @@ class Package:
 
     @cached_property
     def component(self) -> str:
-        """The class: MyAug for my-aug, and AugmenterContext for context, since the module imports another Context."""
+        """The class: MyAug for my-aug, and AugmenterContext for context, since the module imports another Context.
+
+        pytest would take a class TestTime, which its tests import, for one of tests.
+        """
         camel = "".join(word.capitalize() for word in self.name.split("-"))
         imports = re.findall(r"^ *from .*", _template(f"{self.kind}.py"), re.MULTILINE)
         used = {*re.findall(r"\w+", " ".join(imports)), *keyword.kwlist, *dir(builtins)}
-        return camel if camel.isidentifier() and camel not in used else f"{self.kind.capitalize()}{camel}"
+        fine = camel.isidentifier() and camel not in used and not camel.startswith("Test")
+        return camel if fine else f"{self.kind.capitalize()}{camel}"
 
     @property
     def noun(self) -> str:
