@@ -12,6 +12,7 @@ from benchfw.hooks import NAME
 from benchfw.settings import Named, configure, read
 from benchfw.testing.check import HEAVY, Breach, NotChecked, check, said
 from benchfw.testing.process import address, import_cost
+from benchfw.testing.signatures import check_methods
 
 if TYPE_CHECKING:
     from benchfw.testing.subject import Subject
@@ -102,7 +103,7 @@ def parameters_travel(subject: Subject) -> None:
         raise Breach(f"parameters: found {parameters(again)} after JSON, were {values}; wants plain values")
 
 
-@check("known-words", "words and layouts that the harness knows", Component, behaviour=False)
+@check("known-words", "words and layouts that the harness knows", Component, after="signature", behaviour=False)
 def known_words(subject: Subject) -> None:
     """The plan matches them before anything runs; a word that nobody gives fits nowhere."""
     component = subject.component
@@ -112,6 +113,12 @@ def known_words(subject: Subject) -> None:
             raise Breach(f"{attribute}: found {strange[0]!r}; wants words of {', '.join(known)}")
     if not component.accepts:
         raise Breach("accepts: found no layout; wants 'vector', 'map' or both")
+
+
+@check("signature", "methods with the arguments with which they are called", Component, behaviour=False)
+def signature(subject: Subject) -> None:
+    """The arguments and properties of its role; their names are free."""
+    check_methods(subject.component)
 
 
 @check("light-import", "an import without heavy libraries", Component, behaviour=False)
