@@ -104,10 +104,11 @@ Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Results directory
 
 
 def _check_kind(kind: str) -> None:
+    from benchfw.components import role_hint
     from benchfw.errors import UsageError, did_you_mean
 
     if kind not in LISTED:
-        raise UsageError(f"no kind named {kind!r}{did_you_mean(kind, LISTED)}")
+        raise UsageError(f"no kind named {kind!r}{role_hint(kind) or did_you_mean(kind, LISTED)}")
 
 
 @app.callback(invoke_without_command=True)

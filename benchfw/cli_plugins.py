@@ -156,5 +156,5 @@ def new(
     package = Package(kind, name)
     out = out or Path(package.distribution)
     write(package, out)
-    typer.echo(f"{printed(str(out))}: the {package.noun} {name} works, and waits for your method in {package.source}")
+    typer.echo(f"{printed(str(out))}: the {package.noun} {name} works, and waits for yours in {package.source}")
     typer.echo("\n".join(f"  {command}" for command in next_commands(package, out)))

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from benchfw.training import Network
 
 PLAIN = re.compile(r"(?!(?:none|true|false)$)[A-Za-z_./~][\w./~+-]*")  # text that reads back as itself, unquoted
+KIND_OF_ROLE = {  # where the two have other names
+    "NeuralExtractor": "an extractor",
+    "Synthesizer": "an augmenter",
+    "Selector": "an augmenter",
+    "JointTrainer": "an augmenter",
+    "NeuralClassifier": "a classifier",
+}
 Loss = Literal["ce", "balanced-softmax"]
 BatchNorm = Literal["frozen", "train", "refresh"]
 
@@ -78,6 +85,12 @@ class Component:
     def gives(self) -> frozenset[str]:
         """What it gives to the other components of its cell."""
         return frozenset()
+
+
+def role_hint(text: str) -> str:
+    """`; a Selector is an augmenter` where a role is named in place of its kind, in any spelling; else nothing."""
+    asked = re.sub(r"[^a-z]", "", text.lower())
+    return next((f"; a {role} is {kind}" for role, kind in KIND_OF_ROLE.items() if role.lower() == asked), "")
 
 
 def parameters(component: Component) -> dict[str, Any]:

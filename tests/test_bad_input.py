@@ -18,6 +18,7 @@ WRONG = {
     "an unknown extractor": (("run", "-e", "pixel"), "no extractor named 'pixel'; did you mean 'pixels'?"),
     "an unknown augmenter": (("run", "-a", "smoot"), "no augmenter named 'smoot'; did you mean 'smote'?"),
     "an unknown classifier": (("run", "-c", "hed"), "no classifier named 'hed'; did you mean 'head'?"),
+    "a role in place of a kind": (("show", "JointTrainer", "x"), "'JointTrainer'; a JointTrainer is an augmenter"),
     "an unknown kind": (("list", "augmentors"), "no kind named 'augmentors'; did you mean 'augmenter'?"),
     "an unknown imbalance": (("run", "-i", "stepp:20"), "imbalance 'stepp:20' cannot be read; wants natural, exp:R"),
     "an unknown setting": (("run", "--set", "repetitons=3"), "no setting 'repetitons'; did you mean 'repetitions'?"),

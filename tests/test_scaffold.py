@@ -29,6 +29,7 @@ WRITTEN = [
 SMALL = {"dataset": "digits", "extractor": "pixels", "augmenter": "random", "classifier": "logistic"}
 REFUSED = {  # the words after `plugin new`: what is said
     ("augmentr", "x"): "no kind named 'augmentr'; did you mean 'augmenter'?",
+    ("selector", "x"): "no kind named 'selector'; a Selector is an augmenter",
     ("augmenter", "My_Aug"): "name: wants lower-case words joined by hyphens, at most 40 characters, found 'My_Aug'",
     ("augmenter", "../x"): "found '../x'; for example my-augmenter",
     ("dataset", "a" * (LONGEST + 1)): "at most 40 characters, found 'aaa",
@@ -79,14 +80,15 @@ def test_new_writes_a_package_and_says_what_to_do_next(kind, here, home):
     done = here("plugin", "new", kind, "my-part")
     assert (done.code, done.err) == (0, "")
     first, *commands = done.out.splitlines()
-    assert first.endswith("my-part works, and waits for your method in src/benchfw_my_part/__init__.py")
-    assert commands[:4] == [
+    assert first.endswith("my-part works, and waits for yours in src/benchfw_my_part/__init__.py")
+    assert commands[:5] == [
         "  cd benchfw-my-part",
+        "  pip install --upgrade pip",
         "  pip install --editable . --group dev",
         "  pytest",
         "  benchfw plugin check my-part",
     ]
-    assert re.fullmatch(r"  benchfw run .*\bmy-part\b.*", commands[4])
+    assert re.fullmatch(r"  benchfw run .*\bmy-part\b.*", commands[5])
     assert sorted(content(home.path / "benchfw-my-part")) == WRITTEN
 
 
@@ -118,6 +120,16 @@ def test_a_package_is_found_by_its_entry_point_and_wants_benchfw(tmp_path):
     assert project["name"] == "benchfw-my-part"
     assert project["entry-points"] == {"benchfw.v1": {"my-part": "benchfw_my_part"}}
     assert project["dependencies"] == ["benchfw"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_readme_speaks_of_its_kind(kind, tmp_path):
+    readme = (written(tmp_path / "new", kind) / "README.md").read_text()
+    assert ("what the images show" in readme) == (kind == "dataset")
+    assert ("the method" in readme) == (kind != "dataset")
+    assert "%" not in readme
+    assert "\n\n\n" not in readme
+    assert max(map(len, readme.splitlines())) <= 120
 
 
 @pytest.mark.parametrize("kind", KINDS)

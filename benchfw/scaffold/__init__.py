@@ -12,6 +12,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from benchfw.components import role_hint
 from benchfw.errors import UsageError, did_you_mean, os_words
 from benchfw.registry import KINDS, NAME, installed
 
@@ -52,7 +53,7 @@ class Package:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UsageError(f"no kind named {self.kind!r}{did_you_mean(self.kind, KINDS)}")
+            raise UsageError(f"no kind named {self.kind!r}{role_hint(self.kind) or did_you_mean(self.kind, KINDS)}")
         if not NAME.fullmatch(self.name) or len(self.name) > LONGEST:
             wanted = f"lower-case words joined by hyphens, at most {LONGEST} characters"
             raise UsageError(f"name: wants {wanted}, found {self.name!r}; for example my-{self.kind}")
@@ -131,7 +132,8 @@ def next_commands(package: Package, out: Path) -> list[str]:
     """What to type after the package was written."""
     place = [] if out.resolve() == out.cwd() else [f"cd {shlex.quote(str(out))}"]
     check = f"benchfw plugin check {package.name}"
-    return [*place, "pip install --editable . --group dev", "pytest", check, package.trial]
+    install = ["pip install --upgrade pip", "pip install --editable . --group dev"]  # --group wants pip 25.1
+    return [*place, *install, "pytest", check, package.trial]
 
 
 def _template(name: str) -> str:
