@@ -10,16 +10,19 @@ from made_files import write_slides
 from pages import TEXTS, files
 from safetensors.torch import save_file
 
-from benchfw import DataError
+from benchfw import DataError, FeatureSet, FeatureSpace
 from benchfw.registry import installed
 
 GUIDES = [text for name, text in TEXTS.items() if name.startswith("docs/how-to/")]
 PLUGINS = {name: text for guide in GUIDES for name, text in files(guide).items() if "@hookimpl" in text}
 QUICK = {  # a small run of each
+    "class_normal.py": ("-e", "pixels", "-a", "class-normal", "-c", "linear@steps=20"),
     "edges.py": ("-e", "edges", "-a", "none", "-c", "linear@steps=20"),
     "hard_noise.py": ("-e", "pixels", "-a", "hard-noise", "-c", "linear@steps=20"),
     "slides.py": ("-d", "slides", "-e", "pixels", "-a", "none", "-c", "linear@steps=20"),
     "small_net.py": ("-e", "small-net@steps=20", "-a", "none", "-c", "head@steps=5"),
+    "two_layers.py": ("-e", "pixels", "-a", "none", "-c", "two-layers@steps=20"),
+    "undersample.py": ("-e", "pixels", "-a", "undersample", "-c", "linear@steps=20"),
 }
 ONCE = ("--no-reference", "--repetitions", 1, "--in-process", "--cache", "off")
 
@@ -100,3 +103,36 @@ def test_slides_keep_patients_together_and_name_what_is_missing(shown, ctx):
     assert slides.train.groups.bincount().tolist() == [4] * 10
     with pytest.raises(DataError, match=r"wants slides.npy and slides.csv in nowhere"):
         component("dataset", "slides", "slides.py", root="nowhere").load(ctx)
+
+
+def test_undersampling_keeps_a_multiple_of_the_smallest_class(shown, blobs, ctx):
+    def kept(times):
+        return component("augmenter", "undersample", "undersample.py", times=times).select(blobs, ctx)
+
+    assert blobs.take(kept(1.0)).counts().tolist() == [5, 5, 5]
+    assert blobs.take(kept(3.0)).counts().tolist() == [15, 15, 5]
+    assert kept(1.0).tolist() != kept(1.0).tolist()  # at random: the context's generator has moved on
+
+
+def test_the_normals_of_a_class_have_its_mean_and_deviation(shown, blobs, ctx):
+    draw = component("augmenter", "class-normal", "class_normal.py").fit(blobs, None, ctx)
+    rows = draw(torch.full((20_000,), 1), torch.Generator().manual_seed(0))
+    real = blobs.of_class(1)
+    torch.testing.assert_close(rows.mean(0), real.mean(0), rtol=0, atol=0.05)
+    torch.testing.assert_close(rows.std(0), real.std(0, correction=0), rtol=0.05, atol=0)
+
+
+def test_two_classifiers_share_the_fit_that_has_a_state(shown, here):
+    axes = ("-e", "pixels", "-a", "class-normal", "-c", "linear@steps=5", "-c", "logistic")
+    once = [word for word in ONCE if word not in ("--cache", "off")]
+    assert here("run", "--plugin", "class_normal.py", *axes, *once, "--out", "out").code == 0
+    assert len(rows(shown / "out")) == 2
+    assert len(list((shown / "cache").rglob("state.safetensors"))) == 1
+
+
+def test_the_hidden_layer_finds_what_a_linear_one_cannot(shown, ctx):
+    corners = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])  # exclusive or
+    train = FeatureSet(FeatureSpace((2,), n_classes=2), corners, torch.tensor([0, 0, 1, 1]))
+    torch.manual_seed(0)
+    predict = component("classifier", "two-layers", "two_layers.py", lr=0.01, batch=4).fit(train, None, ctx)
+    assert predict(corners).argmax(1).tolist() == [0, 0, 1, 1]

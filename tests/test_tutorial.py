@@ -13,6 +13,7 @@ from pages import EXAMPLE, TEXTS, fenced
 PAGE = TEXTS["docs/tutorial/your-first-augmenter.md"]
 PIP = """#!/bin/sh
 # The tutorial's command, without a network and into a site of the test's own; the tools are there already.
+[ "$*" = "install --upgrade pip" ] && exit
 [ "$*" = "install --editable . --group dev" ] || exit 1
 exec {python} -m pip install -q --no-index --no-deps --no-build-isolation --target {site} .
 """
@@ -67,7 +68,7 @@ def test_the_contract_passes_as_tests_of_the_package(followed):
 
 
 def test_the_package_is_the_example(followed):
-    names = ["pyproject.toml", "src/benchfw_jitter/__init__.py", "tests/test_contract.py"]
+    names = ["pyproject.toml", "src/benchfw_jitter/__init__.py", "tests/test_contract.py", "tests/test_method.py"]
     made = {name: (followed[1] / "benchfw-jitter" / name).read_text() for name in names}
     assert made == {name: (EXAMPLE / name).read_text() for name in names}
 
