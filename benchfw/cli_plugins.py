@@ -84,8 +84,8 @@ def check(
         typer.Option(metavar="CHECK=REASON", help="A check that fails, and why; repeat for more. It must fail."),
     ] = None,
     format: Annotated[ContractFormat, typer.Option(help="How to print it.")] = ContractFormat.terminal,
-    seconds: Annotated[float, typer.Option(min=0, help="Most time for one fit and one use on the toy set.")] = 60.0,
-    mib: Annotated[float, typer.Option(min=0, help="Most memory for it, MiB.")] = 2048.0,
+    seconds: Annotated[float, typer.Option(help="Most time for one fit and one use on the toy set.")] = 60.0,
+    mib: Annotated[float, typer.Option(help="Most memory for it, MiB.")] = 2048.0,
     shape: Annotated[
         list[str] | None,
         typer.Option(metavar="KIND=SIZES", help="Of the toy set's samples: image=3,64,64, map=8,7,7 or vector=64."),
@@ -119,10 +119,10 @@ def _examined(targets: list[str], expect: list[str], wanted: dict[str, Any], reg
     from benchfw.console_contract import Told
     from benchfw.testing.report import examine, expectations
     from benchfw.testing.subject import Subject
-    from benchfw.testing.targets import named
+    from benchfw.testing.targets import named_all
 
     with redirect_stdout(sys.stderr), console(stderr=True).status("") as status:
-        found = [pair for text in targets for pair in named(text, registry)]
+        found = named_all(targets, registry)
         subjects = [(kind, Subject(component, **wanted)) for kind, component in found]
         expected = expectations(expect, [subject for _, subject in subjects])
         examined = []

@@ -64,6 +64,8 @@ def parse_named(text: str) -> Named:
     comes first) nor `parameter=value`, and when a parameter is given twice.
     """
     name, at, rest = text.partition("@")
+    if at and not rest.strip():
+        raise UsageError(f"{text!r}: wants name@parameter=value,... or name@preset, found nothing after @")
     parts = [part.strip() for part in _split(rest) or [""]] if at else []
     preset = parts.pop(0) if parts and "=" not in parts[0] else None
     values: dict[str, Text] = {}

@@ -134,9 +134,9 @@ def test_a_component_that_refuses_small_images_is_checked_on_larger_ones(here, w
 
 
 def test_limits_can_be_lowered(here):
-    done = here("plugin", "check", "smote", "--seconds", "0")
+    done = here("plugin", "check", "smote", "--seconds", "0.000001")
     assert done.code == 1
-    assert "takes more than 0 s on the toy set; check it with a smaller budget, e.g. smote@steps=20" in done.out
+    assert "takes more than 1e-06 s on the toy set; check it with a smaller budget, e.g. smote@steps=20" in done.out
 
 
 @pytest.mark.parametrize(
@@ -144,10 +144,17 @@ def test_limits_can_be_lowered(here):
     [
         (["smot"], "no component, distribution or file named 'smot'; did you mean 'smote'?"),
         (["smote@k=0"], "augmenter.smote.k: wants int >= 1, found '0'"),
-        (["classifier smote"], "no component, distribution or file named 'classifier smote'"),
+        (["classifier smote"], "no classifier named 'smote'; did you mean 'augmenter smote'?"),
+        (["augmenter logistic@C=2"], "no augmenter named 'logistic'; did you mean 'classifier logistic@C=2'?"),
+        (["augmenter", "smote"], "'augmenter' is a kind; wants it together with a name, in quotes: 'augmenter smote'"),
+        (["augmenter"], "'augmenter' is a kind; wants it together with a name, in quotes: 'augmenter NAME'"),
+        (["smote@"], "'smote@': wants name@parameter=value,... or name@preset, found nothing after @"),
+        (["smote", "--seconds", "0"], "limit of seconds: wants more than 0, found 0"),
+        (["smote", "--mib", "nan"], "limit of mib: wants more than 0, found nan"),
         (["./nowhere.py"], "nowhere.py: no such file; wants a Python file with a hook, or the name of a component"),
         (["smote", "--expect", "other-seed"], "--expect 'other-seed': wants CHECK=REASON"),
         (["smote", "--expect", "other-seed="], "expected failure of other-seed: found no reason"),
+        (["smote", "--expect", "other-sed=so"], "no check named 'other-sed'; did you mean 'other-seed'?"),
         (["smote", "--expect", "scores=so"], "scores is a check of none of these components"),
         (["smote", "--shape", "image=big"], "--shape 'image=big': wants image=C,H,W, map=C,H,W or vector=D"),
         (["smote", "--shape", "vector=2"], "vector shape: wants D of at least (3,), found (2,)"),
@@ -158,6 +165,12 @@ def test_a_wrong_request_is_one_line_and_ends_with_2(here, words, said):
     assert done.code == 2
     assert said in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_check_that_is_nearly_spelt_right_is_named_alone(here):
+    close, far = (here("plugin", "check", "smote", "--expect", f"{name}=so").err for name in ("other-sed", "warmth"))
+    assert close.endswith("did you mean 'other-seed'?\n")
+    assert "fresh-process" in far
 
 
 def test_a_file_that_cannot_be_loaded_is_one_line_that_names_plugin_and_hook(here, written):

@@ -1,7 +1,7 @@
 """What the contract says to an author whose methods take, return or raise something else: in the harness's words."""
 
 import pytest
-from faults.signatures import WORDS
+from faults.signatures import FAULTS, WORDS
 from faults.synthesizers import Noisy
 
 from benchfw import Classifier, Synthesizer
@@ -14,8 +14,9 @@ def failures(component):
 
 
 @pytest.mark.parametrize("component", WORDS, ids=lambda component: component.__name__)
-def test_the_first_failure_says_what_was_found_and_wanted(component):
-    (said,) = failures(component).values()
+def test_the_one_failure_says_what_was_found_and_wanted(component):
+    ((check, said),) = failures(component).items()
+    assert {check} == FAULTS[component]
     assert WORDS[component] in said
     assert "\n" not in said
 

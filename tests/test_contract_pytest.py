@@ -115,6 +115,8 @@ def test_an_expected_failure_that_passes_fails(session):
         ('[Mean], expected_failures={"other-seed": " "}', "expected failure of other-seed: found no reason; say why"),
         ('[Mean], expected_failures={"other-sed": "so"}', "no check named 'other-sed'; did you mean 'other-seed'?"),
         ('[Mean], expected_failures={"scores": "so"}', "scores is a check of none of these components; leave it out"),
+        ("[]", "found no component; wants at least one"),
+        ("Mean", "found Mean; wants a list of components, e.g. parametrize_components([Mean])"),
         ("[3]", "3: wants a component class, an instance, or a function of an empty directory that returns an"),
         ("[lambda folder: folder / 'x']", "wants an instance of a component"),
         ("[lambda folder: 1 / 0]", "raised ZeroDivisionError: division by zero (test_my_aug.py:5)"),

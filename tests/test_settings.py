@@ -130,7 +130,7 @@ def test_a_union_takes_the_reading_of_toml(text, value):
         ("odd@counts=3", "augmenter.odd: no parameter 'counts'; did you mean 'count'? (known: " + ", ".join(
             ["count", "either", "fill", "flag", "free", "limit", "mode", "path", "rate)"])),
         ("odd@papr", "augmenter.odd: no preset 'papr'; did you mean 'paper'? (known: paper, worn)"),
-        ("odd@", "augmenter.odd: no preset ''; known: paper, worn"),
+        ("odd@", "'odd@': wants name@parameter=value,... or name@preset, found nothing after @"),
         ("odd@count=3,paper", "'odd@count=3,paper': wants name@parameter=value,... or name@preset, found 'paper'"),
         ("odd@count=3,count=4", "'odd@count=3,count=4': gives count twice; give it once"),
     ],

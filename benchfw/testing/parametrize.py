@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchfw.errors import BenchfwError
+from benchfw.errors import BenchfwError, UsageError
 from benchfw.testing.catalogue import all_checks
 from benchfw.testing.report import check_expected
 from benchfw.testing.subject import Limits, Shapes, Subject
@@ -76,12 +77,23 @@ def parametrize_components(
 
     expected = dict(expected_failures or {})
     try:
-        subjects = [Subject(component, limits, shapes) for component in components]
+        subjects = [Subject(component, limits, shapes) for component in _several(components)]
         params = [param for subject in subjects for param in _params(subject, expected)]
         check_expected(expected, subjects)
     except BenchfwError as error:
         raise pytest.Collector.CollectError(f"parametrize_components: {error}") from None
     return pytest.mark.parametrize(("component", "check"), params)
+
+
+def _several(components: Any) -> list[Any]:
+    """The components as a list. Raises UsageError for what is no list, and for an empty one, which checks nothing."""
+    if isinstance(components, str) or not isinstance(components, Iterable):
+        found = getattr(components, "__name__", repr(components))
+        raise UsageError(f"found {found}; wants a list of components, e.g. parametrize_components([{found}])")
+    several = list(components)
+    if not several:
+        raise UsageError("found no component; wants at least one")
+    return several
 
 
 def _params(subject: Subject, expected: Mapping[str, str]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from benchfw.errors import UsageError, did_you_mean
@@ -86,7 +87,9 @@ def check_expected(expected: Mapping[str, str], subjects: Sequence[Subject]) -> 
     names = {check.name for check in all_checks()}
     for name, reason in expected.items():
         if name not in names:
-            raise UsageError(f"expected failure: no check named {name!r}{did_you_mean(name, names)}")
+            close = get_close_matches(name, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else did_you_mean(name, names)
+            raise UsageError(f"expected failure: no check named {name!r}{hint}")
         if not reason.strip():
             raise UsageError(f"expected failure of {name}: found no reason; say why it fails")
         if not any(check.applies_to(s.type) for check in all_checks() if check.name == name for s in subjects):

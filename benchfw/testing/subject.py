@@ -28,10 +28,18 @@ WANTED = "a component class, an instance, or a function of an empty directory th
 
 @dataclass(frozen=True)
 class Limits:
-    """What one fit and one use of a component on the toy set may take. seconds: on the clock; mib: of memory."""
+    """What one fit and one use of a component on the toy set may take. seconds: on the clock; mib: of memory.
+
+    Raises UsageError for a limit that nothing can keep.
+    """
 
     seconds: float = 60.0
     mib: float = 2048.0
+
+    def __post_init__(self) -> None:
+        for name, found in vars(self).items():
+            if not found > 0:
+                raise UsageError(f"limit of {name}: wants more than 0, found {found:g}")
 
 
 @dataclass(frozen=True)

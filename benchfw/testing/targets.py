@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ def named(text: str, registry: Registry) -> Found:
     kinds = (first,) if space and first in KINDS else KINDS
     asked = parse_named(rest.strip() if space and first in KINDS else text)
     having = [kind for kind in kinds if _has(registry, kind, asked.name)]
+    if not having:
+        _hint(text, asked.name, registry)
     if len(having) > 1:
         ways = " or ".join(repr(f"{kind} {text}") for kind in having)
         raise UsageError(f"{asked.name!r} is the name of several components; say which: {ways}")
@@ -43,6 +46,14 @@ def named(text: str, registry: Registry) -> Found:
     component = _own(registry.get(having[0], asked.name))
     plain = asked.preset is None and not asked.values
     return [(having[0], component if plain else configure(component, asked, f"{having[0]}.{asked.name}"))]
+
+
+def named_all(texts: Sequence[str], registry: Registry) -> Found:
+    """The components of several targets. Raises as `named`, and UsageError for a kind whose name is the next target."""
+    for kind, name in pairwise([*texts, "NAME"]):
+        if kind in KINDS and not any(_has(registry, other, kind) for other in KINDS):
+            raise UsageError(f"{kind!r} is a kind; wants it together with a name, in quotes: '{kind} {name}'")
+    return [pair for text in texts for pair in named(text, registry)]
 
 
 def of_file(path: Path) -> Found:
@@ -59,6 +70,14 @@ def of_file(path: Path) -> Found:
 def _has(registry: Registry, kind: str, name: str) -> bool:
     bare = name.rpartition(":")[2]
     return any(known.rpartition(":")[2] == bare for known in registry.names(kind))
+
+
+def _hint(text: str, name: str, registry: Registry) -> None:
+    """Refuse a name that is there, but of another kind than was asked for."""
+    others = [kind for kind in KINDS if _has(registry, kind, name)]
+    if others and text != name:
+        asked, _, rest = text.partition(" ")
+        raise UsageError(f"no {asked} named {name!r}; did you mean '{others[0]} {rest.strip()}'?")
 
 
 def _of_distribution(text: str, registry: Registry) -> Found:
