@@ -39,6 +39,11 @@ def test_the_site_fetches_nothing_from_elsewhere(site):
     assert {str(path): found[0] for path in pages if (found := FETCHED.findall(path.read_text(encoding="utf-8")))} == {}
 
 
+def test_pages_have_the_room_that_printed_tables_want(site):
+    assert ".md-grid" in (site / "docs" / "site.css").read_text()
+    assert 'href="../site.css"' in (site / "docs" / "tutorial" / "first-run.html").read_text()
+
+
 @pytest.mark.parametrize(
     "fetching", ['<script src="https://a.b/c.js">', "<link rel=icon href=//a.b/c>", "url(https://a.b/c.woff)"]
 )
