@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from benchfw.announce import code, escaped
+from benchfw.announce import code
 from benchfw.console import BAD, DIM, GOOD, plain
+from benchfw.wording import plain as one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
-    from benchfw.testing.report import Examined, Line
+    from benchfw.testing.report import Examined, Line, Outcome
 
 WORDS = {"passed": "passed", "failed": "FAILED", "skipped": "skipped", "expected": "failed as expected"}
 STYLES = {"passed": GOOD, "failed": BAD, "skipped": DIM, "expected": DIM}
+FOLDED = 3  # checks that are skipped for one reason, from so many on, share a row
+PIECE = re.compile(r"\S*\([^()]{0,30}\)\S*|\S+")  # a word, with what is in its brackets
+MARKUP = re.compile(r"[\\|<&*_`\[\]~$@#]|://|www\.|:[\w+-]+:|\bGH-\d", re.IGNORECASE)  # of Markdown, HTML, GitHub
+QUOTED = re.compile(r"`[\w.()=,@-]+`[.,;:]?")  # a word in backticks already
+UNQUOTABLE = re.compile(r"[`|\\]")  # what ends backticks, or a table's cell around them
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,13 @@ class Told:
 
 def verdict(told: Told) -> str:
     """One component in a line: `augmenter smote: passed (22 passed, 3 skipped; ...)`."""
-    counts = Counter(WORDS[line.outcome] for line in told.examined.lines)
+    return f"{told.name}: {_numbers(told.examined)}"
+
+
+def _numbers(examined: Examined) -> str:
+    counts = Counter(WORDS[line.outcome] for line in examined.lines)
     found = ", ".join(f"{count} {word}" for word, count in counts.items())
-    return f"{told.name}: {'passed' if told.examined.passed else 'FAILED'} ({found}{_took(told.examined)})"
+    return f"{'passed' if examined.passed else 'FAILED'} ({found}{_took(examined)})"
 
 
 def _took(examined: Examined) -> str:
@@ -58,18 +70,31 @@ def unlooked(told: Told) -> str | None:
 
 
 def print_contract(everything: Sequence[Told], there: Console) -> None:
-    """A table for each component, and a line for each below them."""
+    """A table for each component; below them a line for each, and one for each of its failures."""
     for told in everything:
         made = Table("check", "verdict", "what it wants, or why not", title=plain(told.name), show_edge=False)
-        for line in told.examined.lines:
-            style = STYLES[line.outcome]
-            made.add_row(plain(line.check.name), plain(WORDS[line.outcome], style=style), plain(_why(line)))
+        for name, outcome, why in _rows(told.examined.lines):
+            made.add_row(plain(name), plain(WORDS[outcome], style=STYLES[outcome]), plain(why))
         there.print(made)
         there.print()
     for told in everything:
         there.print(plain(verdict(told), style="" if told.examined.passed else BAD))
-        if why := unlooked(told):
+        failed = [f"{line.check.name}: {line.reason}" for line in told.examined.lines if line.outcome == "failed"]
+        for why in (*failed, *filter(None, [unlooked(told)])):
             there.print(plain(f"  {why}", style=BAD))
+
+
+def _rows(lines: Sequence[Line]) -> Iterator[tuple[str, Outcome, str]]:
+    """Name, outcome and reason of each check, and one row for many that are skipped for one reason."""
+    shared = Counter(line.reason for line in lines if line.outcome == "skipped")
+    told = set()
+    for line in lines:
+        count = shared[line.reason] if line.outcome == "skipped" else 1
+        if count < FOLDED:
+            yield line.check.name, line.outcome, line.reason or line.check.wants
+        elif line.reason not in told:
+            told.add(line.reason)
+            yield f"{count} checks", line.outcome, line.reason
 
 
 def to_markdown(everything: Sequence[Told]) -> str:
@@ -81,17 +106,36 @@ def _section(told: Told) -> list[str]:
     bad = [line for line in told.examined.lines if line.outcome in ("failed", "expected")]
     whole = f"<details><summary>all checks</summary>\n\n{_table(told.examined.lines)}\n\n</details>"
     said = unlooked(told)
-    why = [escaped(said)] if said else []
-    return [f"### {escaped(verdict(told))}", *why, *([_table(bad)] if bad else []), whole]
+    why = [readable(said)] if said else []
+    return [
+        f"### {told.kind} {quoted(one_line(told.examined.label))}: {_numbers(told.examined)}",
+        *why,
+        *([_table(bad)] if bad else []),
+        whole,
+    ]
 
 
 def _table(lines: Sequence[Line]) -> str:
-    rows = [f"| {code(line.check.name)} | {WORDS[line.outcome]} | {escaped(_why(line))} |" for line in lines]
+    rows = [f"| {name} | {WORDS[outcome]} | {readable(why)} |" for name, outcome, why in _rows(lines)]
     return "\n".join(["| check | verdict | what it wants, or why not |", "| --- | --- | --- |", *rows])
 
 
-def _why(line: Line) -> str:
-    return line.reason or line.check.wants
+def readable(text: str) -> str:
+    """A text of anybody on one line of Markdown, a table's cell included: words that would act there are in backticks.
+
+    GitHub looks there for no mention, issue, emoji or link; all other words stay as they are.
+    """
+    pieces = groupby(PIECE.findall(one_line(text)), key=lambda piece: bool(_acts(piece)))
+    return " ".join(quoted(" ".join(words)) if acting else " ".join(words) for acting, words in pieces)
+
+
+def _acts(piece: str) -> bool:
+    return bool(MARKUP.search(piece)) and not QUOTED.fullmatch(piece)
+
+
+def quoted(text: str) -> str:
+    """A text of one line in backticks; in entities, where these would not hold it."""
+    return f"`{text}`" if text.strip() and not UNQUOTABLE.search(text) else code(text)
 
 
 def to_json(everything: Sequence[Told]) -> str:
