@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from benchfw.components import Classifier, Dataset, Extractor, JointTrainer, NeuralExtractor, Selector, Synthesizer
-from benchfw.data import FeatureSpace, Synthesis
+from benchfw.data import SYNTHETIC_BLOCK, FeatureSpace, Synthesis
 from benchfw.dataset import FeatureDataset, ImageDataset
-from benchfw.errors import DataError, PluginError, UsageError
+from benchfw.errors import BenchfwError, DataError, PluginError, UsageError
 from benchfw.testing import toys
-from benchfw.testing.check import Breach, NotChecked, check
+from benchfw.testing.check import CORE, Breach, NotChecked, check
+from benchfw.testing.trial import DRAWS, Trial
 
 if TYPE_CHECKING:
     from benchfw.testing.subject import Subject
-    from benchfw.testing.trial import Trial
 
 OUTPUTS = ("rows", "positions", "scores", "feature-rows", "parts")  # one of them is each role's first behaviour
-RUN = ("within-limits",)
+RUN = ("signature", "within-limits")
+ROUNDING = 1e-3  # of a sum of probabilities
 
 
 @check("rows", "a finite float32 row of the space for each label it is asked for", Synthesizer, after=RUN)
 def rows(subject: Subject) -> None:
-    """All classes, one class, and one row of each."""
+    """All classes, as many labels as a run asks for at once, one class, and one row of each."""
     check_rows(subject.trial())
-    trial, rng = subject.trial(), torch.Generator().manual_seed(0)
-    for labels in (torch.full((7,), 1), *torch.arange(toys.K).split(1)):
-        _made(trial, labels, rng)
+    trial = subject.trial()
+    for labels in (torch.arange(SYNTHETIC_BLOCK) % toys.K, torch.full((7,), 1), *torch.arange(toys.K).split(1)):
+        _check_made(trial, labels)
 
 
 @check("positions", "int64 positions of training rows, none twice, at least one of each class", Selector, after=RUN)
@@ -65,6 +68,8 @@ def parts(subject: Subject) -> None:
     try:
         loaded = subject.trial().made.product
     except (UsageError, DataError) as error:
+        if _by_a_container(error):
+            raise Breach(f"load: {error}; mend what it makes of its files") from error
         raise NotChecked(f"it cannot be loaded here: {error}") from error
     if not isinstance(loaded, ImageDataset | FeatureDataset):
         raise Breach(f"load: found {type(loaded).__name__}; wants an ImageDataset or a FeatureDataset")
@@ -74,6 +79,15 @@ def parts(subject: Subject) -> None:
     if not bool(counts.all()):
         empty = int((counts == 0).nonzero()[0])
         raise Breach(f"train: found no sample of class {empty}; wants at least 1 of each of {loaded.n_classes} classes")
+    for name, part in loaded.parts.items() if isinstance(loaded, FeatureDataset) else ():
+        if not all(bool(block.isfinite().all()) for block in part.blocks()):
+            raise Breach(f"{name}: found NaN or infinite features; wants finite ones: mend or remove them")
+
+
+def _by_a_container(error: BenchfwError) -> bool:
+    """Whether a set of the harness refused what it was given, and not the plugin its files."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return CORE in Path(last.filename).parents
 
 
 def check_answer(subject: Subject, trial: Trial) -> None:
@@ -90,14 +104,14 @@ def check_answer(subject: Subject, trial: Trial) -> None:
 
 def check_rows(trial: Trial) -> None:
     """The rows for the labels of the toy set, by the harness's own rules."""
-    _made(trial, _toy(trial).labels, torch.Generator().manual_seed(0))
+    _check_made(trial, _toy(trial).labels.clone())
 
 
-def _made(trial: Trial, labels: Tensor, rng: torch.Generator) -> Tensor:
+def _check_made(trial: Trial, labels: Tensor) -> None:
     train = _toy(trial).train
-    rng = torch.Generator(train.device).manual_seed(rng.initial_seed())
+    rng = torch.Generator(train.device).manual_seed(DRAWS)
     try:
-        return Synthesis(trial.made.product, train.counts(), 0).rows(labels, rng, train)
+        Synthesis(trial.made.product, train.counts(), 0).rows(labels, rng, train)
     except PluginError as error:
         raise Breach(f"sample, for {len(labels)} labels: {error}") from error
 
@@ -120,7 +134,10 @@ def check_positions(trial: Trial) -> None:
 
 def check_scores(trial: Trial) -> None:
     """The log-scores of the toy set's test rows."""
-    _scores(trial.outcome["answer"], len(_toy(trial).rows))
+    found = trial.outcome["answer"]
+    _scores(found, len(_toy(trial).rows))
+    if bool(((found >= 0) & (found <= 1)).all()) and bool(((found.sum(1) - 1).abs() < ROUNDING).all()):
+        raise Breach("predict: these look like probabilities, each row sums to 1; return their logarithm")
 
 
 def _scores(found: Tensor, size: int) -> None:

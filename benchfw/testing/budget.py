@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from benchfw.testing.subject import Subject
 
 
-@check("within-limits", "60 s and 2 GiB at most for one fit and one use on the toy set", Component, behaviour=False)
+@check(
+    "within-limits",
+    "60 s and 2 GiB at most for one fit and one use on the toy set",
+    Component,
+    after="signature",
+    behaviour=False,
+)
 def within_limits(subject: Subject) -> None:
     """Measured in a fresh process, which is stopped where it takes longer."""
     found, limits = subject.elsewhere, subject.limits

@@ -11,7 +11,7 @@ from benchfw.testing.subject import subject_of
 if TYPE_CHECKING:
     from benchfw.testing.subject import Item
 
-ROOMS = ("declaration", "answers", "repeats", "manners", "leaks", "needs", "states", "edges", "budget")
+ROOMS = ("declaration", "answers", "repeats", "manners", "leaks", "needs", "states", "learning", "edges", "budget")
 
 for _room in ROOMS:
     import_module(f"benchfw.testing.{_room}")

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from benchfw.components import Classifier, Extractor, JointTrainer, NeuralExtractor, Selector, Synthesizer
 from benchfw.embedding import alike
-from benchfw.errors import CannotRun
-from benchfw.testing import toys
+from benchfw.errors import CannotRun, DataError
+from benchfw.testing import toys, trial
 from benchfw.testing.answers import OUTPUTS, check_answer
-from benchfw.testing.check import Breach, NotChecked, check
+from benchfw.testing.check import Breach, NotChecked, check, said
 from benchfw.testing.repeats import REPEATABLE
 
 if TYPE_CHECKING:
@@ -28,14 +28,15 @@ CLEARLY = 0.3  # more of the rows must fit another order than fit the labels: no
 def row_order(subject: Subject) -> None:
     """On blobs far apart, rows in another order or under other labels fit those clearly better.
 
-    A generator too weak to hit a blob, and noise that knows no label, have no order to be wrong.
+    Where a weak generator hits no blob, its rows are held against those that it gives of each class alone. Noise that
+    knows no label has no order to be wrong.
     """
     made = subject.trial()
     assert made.toy is not None
     labels, rows = made.toy.labels, made.outcome["answer"]
     nearest, inside = _nearest(rows)
     if float(inside.float().mean()) < VOTERS:
-        raise NotChecked("its rows lie in no class of the toy set, so they show no order")
+        nearest = _nearest_alone(subject, rows)
     given = float((nearest == labels).float().mean())
     others = {"the labels in sorted order": labels.sort().values}
     for other in list(permutations(range(toys.K)))[1:]:
@@ -55,13 +56,48 @@ def _nearest(rows: Tensor) -> tuple[Tensor, Tensor]:
     return nearest, distance < 2 * centres.shape[1] ** 0.5
 
 
-@check("tiny-classes", "classes of 1 and 2 samples to work, or CannotRun", *LEARNERS, after=OUTPUTS)
+def _nearest_alone(subject: Subject, rows: Tensor) -> Tensor:
+    """The class of each row by the means of what is made of one class at a time. Raises NotChecked where those mix."""
+    alone = torch.stack([subject.trial().ask(torch.full((40,), c)).flatten(1) for c in range(toys.K)])  # (K, 40, D)
+    centres = alone.mean(1)
+    own = torch.cdist(alone, centres).argmin(2) == torch.arange(toys.K)[:, None]  # (K, 40)
+    if float(own.float().mean()) < VOTERS:
+        raise NotChecked("its rows lie in no class of the toy set, so they show no order")
+    return torch.cdist(rows.flatten(1), centres).argmin(1)
+
+
+@check("tiny-classes", "classes of 1 and 2 samples to work, or CannotRun", *LEARNERS, after=REPEATABLE)
 def tiny_classes(subject: Subject) -> None:
-    """The tails of real data."""
+    """The tails of real data, twice, since they are where a second way is taken."""
     try:
-        check_answer(subject, subject.tried(subject.toy(counts=toys.TINY)))
+        one, again = (subject.tried(subject.toy(counts=toys.TINY)) for _ in range(2))
     except CannotRun as reason:
         raise NotChecked(f"it says that it cannot: {reason}") from reason
+    check_answer(subject, one)
+    if one.digest != again.digest:
+        where = trial.differing(one.digest, again.digest)
+        raise Breach(
+            f"with classes of 1 and 2 samples two fits with one seed differ in {where}; draw from ctx.rng and rng"
+        )
+
+
+@check(
+    "other-channels",
+    "images of another number of channels to work, or CannotRun",
+    *(Extractor, NeuralExtractor),
+    after=OUTPUTS,
+)
+def other_channels(subject: Subject) -> None:
+    """Three channels, or one where the toy images have three."""
+    channels, height, width = subject.shapes.image
+    other = 3 if channels == 1 else 1
+    try:
+        check_answer(subject, subject.tried(toys.images((other, height, width))))
+    except (CannotRun, DataError) as reason:
+        raise NotChecked(f"it says that it cannot: {reason}") from reason
+    except Exception as error:
+        cure = "take the number from the images, or raise CannotRun"
+        raise Breach(f"on images of {other} channel{'s' * (other > 1)} it {said(error)}; {cure}") from error
 
 
 @check("nan-shows", "an error for NaN rows, or NaN in its own rows", Synthesizer, after=OUTPUTS)
@@ -81,9 +117,8 @@ def nan_shows(subject: Subject) -> None:
 @check(
     "nan-stays",
     "an error for a NaN row, or the other rows' scores as they were",
-    Classifier,
-    JointTrainer,
-    after=OUTPUTS,
+    *(Classifier, JointTrainer),
+    after="batch-size",
 )
 def nan_stays(subject: Subject) -> None:
     """One row of a batch is NaN."""
@@ -107,7 +142,7 @@ def nan_stays(subject: Subject) -> None:
     NeuralExtractor,
     Classifier,
     JointTrainer,
-    after=REPEATABLE,
+    after=(*REPEATABLE, "same-question"),
 )
 def batch_size(subject: Subject) -> None:
     """All rows at once, the first seven, and one by one."""
@@ -117,6 +152,8 @@ def batch_size(subject: Subject) -> None:
     single = torch.cat([first.ask(row) for row in rows.split(1)])
     if not alike(whole[:7], first.ask(rows[:7])) or not alike(whole, single):
         cure = "batch norm and dropout in evaluation mode"
+        if issubclass(subject.type, Extractor):
+            cure = "each image taken by itself: no number that is measured in a batch, or drawn for its place in it"
         raise Breach(f"the answer for a row changes with the other rows of its batch; wants {cure}")
 
 

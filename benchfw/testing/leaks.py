@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchfw.components import Classifier, Dataset, JointTrainer, NeuralExtractor, Selector, Synthesizer
-from benchfw.errors import BenchfwError
+from benchfw.errors import BenchfwError, CannotRun
 from benchfw.imbalance import Imbalance
 from benchfw.splits import repeated, split
-from benchfw.testing import trial
+from benchfw.testing import toys, trial
 from benchfw.testing.answers import OUTPUTS
-from benchfw.testing.check import Breach, check
+from benchfw.testing.check import Breach, check, said
 from benchfw.testing.repeats import REPEATABLE
 
 if TYPE_CHECKING:
     from benchfw.testing.subject import Subject
 
+CURE = "read rows(index), of_class(c), draw(labels, rng), blocks() or numpy()"
+AWAY = 1000.0  # from where the validation rows were; no row of the training part is a tenth as far
 AXES = {"dataset": "toy", "imbalance": "natural", "repetition": 0}
 
 
@@ -25,26 +27,46 @@ AXES = {"dataset": "toy", "imbalance": "natural", "repetition": 0}
     "no-leak",
     "nothing taken from the pool's other rows, which may be test rows",
     *(NeuralExtractor, Synthesizer, Selector, JointTrainer, Classifier),
-    after=REPEATABLE,
+    after=(*REPEATABLE, "inputs-unchanged", "keeps-nothing"),
 )
 def no_leak(subject: Subject) -> None:
-    """Fit it twice to the same views on pools whose other rows differ; not a byte of the result may."""
-    one, other = (subject.tried(subject.toy(mark=mark)) for mark in (1, 2))
-    if one.digest != other.digest:
-        where = trial.differing(one.digest, other.digest)
-        cure = "read rows(index), of_class(c), blocks() or numpy(), never the pool"
-        raise Breach(f"other rows of the pool, which may be test rows, change {where}; {cure}")
+    """Fit it to the same rows as views on pools with other rows, far ones and near ones; not a byte may differ."""
+    own = subject.trial().digest
+    for mark in (toys.FAR, toys.FAR + 1):
+        found = _on_a_pool(subject, mark).digest
+        if found != own:
+            where = trial.differing(found, own)
+            raise Breach(f"other rows of the pool, which may be test rows, change {where}; {CURE}, never the pool")
+
+
+def _on_a_pool(subject: Subject, mark: int) -> trial.Trial:
+    try:
+        return subject.tried(subject.toy(mark=mark))
+    except (Breach, CannotRun):
+        raise
+    except Exception as error:
+        pool = "train.pool" if issubclass(subject.type, NeuralExtractor) else "train.values"
+        raise Breach(f"{said(error)}, where {pool} holds rows of other parts too; {CURE}, never the pool") from error
 
 
 @check("no-validation-rows", "rows none of which is a validation row", Synthesizer, after=OUTPUTS)
 def no_validation_rows(subject: Subject) -> None:
-    """What is chosen on validation rows may not be trained on them."""
+    """What is chosen on validation rows may not be trained on them: no copy of one, and no mixture with one."""
     made = subject.trial()
     assert made.toy is not None
     held = made.toy.val.rows(torch.arange(len(made.toy.val)))
     equal = (made.outcome["answer"].flatten(1)[:, None] == held.flatten(1)[None]).all(2).any(1)
     if bool(equal.any()):
         raise Breach(f"sample: {int(equal.sum())} of {len(equal)} rows are validation rows; wants none: fit to train")
+    toy = subject.toy()
+    toy.val.values.add_(AWAY)
+    try:
+        rows = subject.tried(toy).outcome["answer"]
+    except Exception:  # it may well refuse them
+        return
+    mixed = (rows.flatten(1).abs() > AWAY / 10).any(1)
+    if bool(mixed.any()):
+        raise Breach(f"sample: {int(mixed.sum())} of {len(mixed)} rows are mixed with validation rows; fit to train")
 
 
 @check("parts-are-apart", "no sample and no group in two parts", Dataset, after=OUTPUTS)

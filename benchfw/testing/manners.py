@@ -13,7 +13,7 @@ from benchfw.components import (
     Selector,
     Synthesizer,
 )
-from benchfw.testing import trial
+from benchfw.testing import toys, trial
 from benchfw.testing.answers import OUTPUTS
 from benchfw.testing.check import Breach, check
 from benchfw.testing.repeats import REPEATABLE
@@ -39,12 +39,13 @@ def inputs_unchanged(subject: Subject) -> None:
     after=REPEATABLE,
 )
 def keeps_nothing(subject: Subject) -> None:
-    """Fit it, fit it to other data, and fit it again: its attributes and the result must be the same."""
+    """Fit it, fit it to other data, of this size and of another, and fit it again: nothing may be another one."""
     if fields := subject.trial().fields or subject.trial("again").fields:
         raise Breach(f"self.{fields[0]} was set; a component keeps no state: return it in the product")
     if subject.is_dataset:
         return
-    subject.tried(subject.toy(seed=1))
+    for other in (subject.toy(seed=1), subject.toy(seed=1, counts=toys.OTHER_COUNTS)):
+        subject.tried(other)
     last = subject.tried(subject.toy())
     if last.digest != subject.trial().digest:
         where = trial.differing(last.digest, subject.trial().digest)

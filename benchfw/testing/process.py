@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from benchfw.testing.subject import Shapes
 
 LOADING_SECONDS = 10.0  # for libraries that a component is the first to load
+FITS = 3  # to two other sets before the usual one
 HASH_SEED = "1"  # in which order a set of words comes there; here it is another one, as a rule
 START_SECONDS = 120.0  # for torch to be loaded on a busy machine
 LIGHT = """
@@ -47,9 +48,9 @@ print("\\n" + json.dumps({"seconds": seconds, "error": said, "modules": list(sys
 class Elsewhere:
     """What a component did in a fresh process.
 
-    digest: of its outcome. seconds, mib: what fit and use took. missing: why it could not be found there. error: what
-    it raised, or how the process ended. died: whether it ended the process. late: whether it was stopped, since it
-    took longer than it may.
+    digest: of its outcome. seconds: what the last fit and use took. mib: of memory, at most, of all of them.
+    missing: why it could not be found there. error: what it raised, or how the process ended. died: whether it ended
+    the process. late: whether it was stopped, since it took longer than it may.
     """
 
     digest: dict[str, str] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class Neighbour:
 
     def ask(self, text: str, seconds: float) -> Elsewhere:
         """One question and its answer, both a line of JSON."""
-        patience = 2 * seconds + LOADING_SECONDS + (START_SECONDS if self._process is None else 0)  # it fits twice
+        patience = FITS * seconds + LOADING_SECONDS + (START_SECONDS if self._process is None else 0)
         process = self._started()
         assert process.stdin is not None
         try:
@@ -176,15 +177,16 @@ def _answer(asked: dict[str, Any]) -> Elsewhere:
 
 def _measured(component: Component, shapes: Shapes) -> Elsewhere:
     from benchfw.machine import peak_mib, reset_peak
-    from benchfw.testing.toys import toy_for
+    from benchfw.testing.toys import OTHER_COUNTS, toy_for
     from benchfw.testing.trial import tried
 
-    other, usual = toy_for(component, shapes, seed=1), toy_for(component, shapes)
-    if other is not None:  # a worker has fitted to other data before
-        tried(component, other)
     reset_peak()
-    before, start = peak_mib(), monotonic()
-    found = tried(component, usual)
+    before = peak_mib()
+    for changes in ({"seed": 1, "counts": OTHER_COUNTS}, {"seed": 1}):  # a worker has fitted to other data before
+        if (other := toy_for(component, shapes, **changes)) is not None:
+            tried(component, other)
+    start = monotonic()
+    found = tried(component, toy_for(component, shapes))
     return Elsewhere(found.digest, monotonic() - start, max(0.0, peak_mib() - before))
 
 

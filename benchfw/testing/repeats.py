@@ -29,9 +29,10 @@ from benchfw.testing.check import Breach, NotChecked, check
 if TYPE_CHECKING:
     from benchfw.testing.subject import Subject
 
-OTHER = 424_242  # a seed
+OTHER = 2**60 + 424_242  # a seed
 LEARNERS = (Extractor, NeuralExtractor, Synthesizer, Selector, JointTrainer, Classifier)
 PREDICTORS = (Extractor, NeuralExtractor, Synthesizer, JointTrainer, Classifier)
+OWN_GENERATOR = "make a generator in it: torch.Generator(ctx.device).manual_seed(ctx.seed)"
 REPEATABLE = (*OUTPUTS, "same-seed")
 
 
@@ -87,6 +88,8 @@ def same_question(subject: Subject) -> None:
             answers.append(first.ask(trial.question(subject.component, first.toy)).clone())
     if not torch.equal(*answers):
         cure = "draw from the rng that is handed in, never from a global generator, and predict in evaluation mode"
+        if issubclass(subject.type, Extractor):
+            cure = f"embed is called for each block; {OWN_GENERATOR}"
         raise Breach(f"the same question has another answer the second time; {cure}")
 
 

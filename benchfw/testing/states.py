@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchfw.components import Dataset, JointTrainer, NeuralExtractor, Synthesizer
 from benchfw.context import Context
@@ -19,6 +18,7 @@ from benchfw.seeding import isolated
 from benchfw.testing import toys, trial
 from benchfw.testing.answers import OUTPUTS
 from benchfw.testing.check import CHECKS, Breach, NotChecked, check, said
+from benchfw.testing.learning import updates
 from benchfw.testing.repeats import REPEATABLE
 
 if TYPE_CHECKING:
@@ -27,9 +27,17 @@ if TYPE_CHECKING:
 CLOSE = 1e-4  # of the largest logit: the same layers, called in two ways
 
 
-@check("state-restores", "the same answers from what is stored of it", NeuralExtractor, Synthesizer, after=REPEATABLE)
+@check(
+    "state-restores",
+    "the same answers from what is stored of it",
+    *(NeuralExtractor, Synthesizer),
+    after=(*REPEATABLE, "same-question"),
+)
 def state_restores(subject: Subject) -> None:
-    """A network from `build` and its state_dict, strictly; a product from `state()` by `restore`; through a file."""
+    """A network from `build` and its state_dict, strictly; a product from `state()` by `restore`; through a file.
+
+    Between storing and restoring lies a fit to other data, as between two processes that share a cache.
+    """
     if issubclass(subject.type, NeuralExtractor):
         network, again = subject.trial().made.product, _network_again(subject)
         one, other = (_outputs(whole, subject) for whole in (network, again))
@@ -51,10 +59,10 @@ def _outputs(network: Any, subject: Subject) -> Tensor:
 
 
 def _network_again(subject: Subject) -> Any:
-    state = subject.trial().made.product.state_dict()
+    state = _stored(subject.trial().made.product.state_dict(), subject)
     with isolated(0):
         network = subject.component.build(subject.shapes.image, toys.K)
-    network.load_state_dict(_through_a_file(state), strict=True)
+    network.load_state_dict(state, strict=True)
     return network.eval()
 
 
@@ -66,9 +74,17 @@ def _product_again(subject: Subject) -> Any:
     state = product.state()
     if not isinstance(state, dict) or not all(isinstance(values, Tensor) for values in state.values()):
         raise Breach("state: wants a dict of tensors, found something else")
+    stored = _stored(state, subject)
     with isolated(trial.SEED):
         ctx = Context(trial.SEED, torch.device("cpu"), Path())
-        return subject.component.restore(_through_a_file(state), toy.train, ctx)
+        return subject.component.restore(stored, toy.train, ctx)
+
+
+def _stored(state: dict[str, Tensor], subject: Subject) -> dict[str, Tensor]:
+    """A state as it comes back from a file, after a fit to other data."""
+    again = _through_a_file(state)
+    subject.tried(subject.toy(seed=1, counts=toys.OTHER_COUNTS))
+    return again
 
 
 def _through_a_file(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -142,26 +158,19 @@ def prior(subject: Subject) -> None:
 def trains_the_network(subject: Subject) -> None:
     """Optimisers that hold weights of the network are watched, and counted step by step."""
     component, toy = subject.component, subject.toy()
-    classifier, steps = toys.ToyNetwork(), 0
+    classifier = toys.ToyNetwork()
     with isolated(trial.SEED):
         ctx = Context(trial.SEED, torch.device("cpu"), Path())
         network = classifier.network(toy.train, ctx)
         before = {name: values.clone() for name, values in network.state_dict().items()}
-        own = {id(weight) for weight in network.parameters()}
-
-        def count(optimiser: Any, *_: Any) -> None:
-            nonlocal steps
-            steps += any(id(weight) in own for group in optimiser.param_groups for weight in group["params"])
-
-        watching = register_optimizer_step_post_hook(count)
-        try:
+        with updates(network) as steps:
             predict = component.fit_jointly(toy.train, toy.val, network, classifier, ctx)
-        finally:
-            watching.remove()
     if trial.same(before, network.state_dict()):
         raise Breach("fit_jointly: the given network has its first weights; wants it trained in place")
-    if steps > classifier.steps:
-        raise Breach(f"fit_jointly: {steps} updates of the network; wants classifier.steps={classifier.steps} at most")
+    if steps() > classifier.steps:
+        raise Breach(
+            f"fit_jointly: {steps()} updates of the network; wants classifier.steps={classifier.steps} at most"
+        )
     with torch.inference_mode():
         own_scores = network.eval()(toy.rows).log_softmax(1)
     found = predict(toy.rows).log_softmax(1)

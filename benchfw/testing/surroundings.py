@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TORCH: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+DENORMAL = torch.tensor(1e-40)  # a denormal float32
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "torch's default device": (torch.get_default_device, torch.set_default_device),
     "torch's threads": (torch.get_num_threads, torch.set_num_threads),
@@ -29,15 +31,27 @@ TORCH: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         torch.get_float32_matmul_precision,
         torch.set_float32_matmul_precision,
     ),
+    "numpy's errors": (np.geterr, lambda before: np.seterr(**before)),
+    "the recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
+    "torch's flush of denormal numbers": (lambda: not float(DENORMAL + 0), torch.set_flush_denormal),
+    "torch's sharing of tensors": (
+        torch.multiprocessing.get_sharing_strategy,
+        torch.multiprocessing.set_sharing_strategy,
+    ),
+    "torch.backends.mkldnn.enabled": (
+        lambda: torch.backends.mkldnn.enabled,
+        lambda before: setattr(torch.backends.mkldnn, "enabled", before),
+    ),
 }
 CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
+MATMUL = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
 
 
 def settings() -> dict[str, Any]:
     """The settings of this process by name, as they are now."""
     cudnn = {f"torch.backends.cudnn.{name}": getattr(torch.backends.cudnn, name) for name in CUDNN}
-    cudnn["torch.backends.cuda.matmul.allow_tf32"] = torch.backends.cuda.matmul.allow_tf32
-    found: dict[str, Any] = {name: get() for name, (get, _) in TORCH.items()}
+    cudnn |= {f"torch.backends.cuda.matmul.{name}": getattr(torch.backends.cuda.matmul, name) for name in MATMUL}
+    found: dict[str, Any] = {name: get() for name, (get, _) in SETTINGS.items()}
     variables = {f"the environment's {name}": value for name, value in os.environ.items()}
     return found | cudnn | variables | {"the working directory": os.getcwd()}  # noqa: PTH109  # text, as chdir has it
 
@@ -67,12 +81,13 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _restore(before: dict[str, Any], variables: dict[str, str]) -> None:
-    for name, (get, put) in TORCH.items():
+    for name, (get, put) in SETTINGS.items():
         if get() != before[name]:
             put(before[name])
     for name in CUDNN:
         setattr(torch.backends.cudnn, name, before[f"torch.backends.cudnn.{name}"])
-    torch.backends.cuda.matmul.allow_tf32 = before["torch.backends.cuda.matmul.allow_tf32"]
+    for name in MATMUL:
+        setattr(torch.backends.cuda.matmul, name, before[f"torch.backends.cuda.matmul.{name}"])
     if dict(os.environ) != variables:
         os.environ.clear()
         os.environ.update(variables)

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 K = 3
 COUNTS = (40, 20, 8)  # SMOTE's five neighbours need six rows
 TINY = (40, 2, 1)
+OTHER_COUNTS = (30, 25, 9)  # of other data, of another size
 VAL_COUNTS = (8, 4, 2)
 TEST_COUNTS = (8, 8, 8)
 APART = 12.0  # standard deviations between a class mean and the origin: nobody's neighbours are of another class
 MARK = 1e4  # about what the numbers of a marked row are: a thousand times those of the others
-STRANGERS = 12  # marked rows of the pool that belong to no training or validation part
+STRANGERS = 24  # marked rows of the pool that belong to no training or validation part
+FAR = 1  # the mark whose strangers lie far from every class
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,18 +92,19 @@ def features(
 ) -> Toy:
     """Three Gaussian blobs with unit deviation, in the order of a shuffled set.
 
-    mark: the parts are views on a pool whose other rows are huge and drawn with this seed; None: pools of their own.
+    mark: the parts are views on a pool whose other rows are drawn with this seed: huge ones for FAR, which move a mean,
+    else rows from the classes' own blobs, which are neighbours; None: pools of their own.
     head: whether the space makes a trained head.
     """
     rng = torch.Generator().manual_seed(seed)
     space = FeatureSpace(shape, K, (lambda: toy_head(shape)) if head else None)
     train, val, test = (_blobs(shape, part, rng) for part in (counts, VAL_COUNTS, TEST_COUNTS))
     sets = [
-        FeatureSet(space, values, labels, ids=torch.arange(len(labels)) + 1000 * n, device=device)
+        FeatureSet(space, values, labels, torch.arange(len(labels)) + 1000 * n, device=device, groups=_groups(labels))
         for n, (values, labels) in enumerate((train, val))
     ]
     if mark is not None:
-        strangers = MARK * (1 + torch.rand(STRANGERS, *shape, generator=torch.Generator().manual_seed(mark)))
+        strangers = _strangers(shape, torch.Generator().manual_seed(mark), far=mark == FAR)
         sets = _as_views(sets, [part.values for part in sets], strangers, "values")
     return Toy(sets[0], sets[1], _asked(rng), test[0].to(device))
 
@@ -111,12 +114,13 @@ def images(shape: tuple[int, ...], *, counts: Sequence[int] = COUNTS, seed: int 
     rng = torch.Generator().manual_seed(seed)
     train, val, test = (_bands(shape, part, rng) for part in (counts, VAL_COUNTS, TEST_COUNTS))
     sets = [
-        ImageSet(pool, labels, ids=torch.arange(len(labels)) + 1000 * n)
+        ImageSet(pool, labels, _groups(labels), torch.arange(len(labels)) + 1000 * n)
         for n, (pool, labels) in enumerate((train, val))
     ]
     if mark is not None:
         others = torch.Generator().manual_seed(mark)
-        strangers = torch.randint(100, 256, (STRANGERS, *shape), generator=others, dtype=torch.uint8)
+        bright = torch.randint(100, 256, (STRANGERS, *shape), generator=others, dtype=torch.uint8)
+        strangers = bright if mark == FAR else _bands(shape, (STRANGERS // K,) * K, others)[0]
         sets = _as_views(sets, [part.pool for part in sets], strangers, "pool")
     return Toy(sets[0], sets[1], _asked(rng), test[0])
 
@@ -134,9 +138,20 @@ def means(shape: tuple[int, ...]) -> Tensor:
     return APART * torch.eye(K, shape[0]).reshape(K, shape[0], *[1] * (len(shape) - 1)).expand(K, *shape)
 
 
+def blob_of(rows: Tensor) -> Tensor:
+    """The class whose mean is nearest to each row. rows: (M, *shape) -> (M,) int64."""
+    return torch.cdist(rows.flatten(1), means(tuple(rows.shape[1:])).flatten(1)).argmin(1)
+
+
 def _blobs(shape: tuple[int, ...], counts: Sequence[int], rng: torch.Generator) -> tuple[Tensor, Tensor]:
     labels = _labels(counts, rng)
     return means(shape)[labels] + torch.randn(len(labels), *shape, generator=rng), labels
+
+
+def _strangers(shape: tuple[int, ...], rng: torch.Generator, *, far: bool) -> Tensor:
+    if far:
+        return MARK * (1 + torch.rand(STRANGERS, *shape, generator=rng))
+    return _blobs(shape, (STRANGERS // K,) * K, rng)[0]
 
 
 def _bands(shape: tuple[int, ...], counts: Sequence[int], rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -151,6 +166,10 @@ def _bands(shape: tuple[int, ...], counts: Sequence[int], rng: torch.Generator) 
 def _labels(counts: Sequence[int], rng: torch.Generator) -> Tensor:
     labels = torch.repeat_interleave(torch.tensor(counts))
     return labels[torch.randperm(len(labels), generator=rng)]
+
+
+def _groups(labels: Tensor) -> Tensor:
+    return torch.arange(len(labels)) // 2
 
 
 def _asked(rng: torch.Generator) -> Tensor:

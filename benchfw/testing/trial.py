@@ -26,7 +26,7 @@ from benchfw.components import (
 )
 from benchfw.context import Context
 from benchfw.seeding import isolated
-from benchfw.testing import surroundings, toys
+from benchfw.testing import signatures, surroundings, toys
 from benchfw.testing.check import Breach
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from benchfw.testing.toys import Toy
 
-SEED = 20_240_229  # of a context; any would do
-DRAWS = 7  # of the generator that a synthesizer is handed
+SEED = 2**62 + 20_240_229  # of a context; any above 2**32 would do, as most seeds of a run are
+DRAWS = 2**61 + 7  # of the generator that a synthesizer is handed
 NOTHING = torch.empty(0)
+COLUMNS = ("values", "pool", "labels", "ids", "index", "groups", "counts")  # of a set, as far as it has them
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,32 +128,35 @@ def make(component: Component, toy: Toy | None, ctx: Context) -> Made:
     """Fit it: the calls are those of the stages of a cell."""
     match component:
         case Dataset():
-            loaded = component.load(ctx)
+            loaded = signatures.dataset(component.load(ctx))
             return Made(loaded, lambda _, __: NOTHING, _parts(loaded))
         case Extractor():
-            return Made(None, lambda images, _: _inferred(lambda i: component.embed(i.to(ctx.device), ctx), images))
+            return Made(
+                None, lambda images, _: _inferred(lambda i: component.embed(i.to(ctx.device), ctx), images, "embed")
+            )
         case _ if toy is None:
             raise AssertionError(component)
         case NeuralExtractor():
-            network = component.build(toy.train.image_shape, toys.K).to(ctx.device)
+            network = signatures.network(component.build(toy.train.image_shape, toys.K)).to(ctx.device)
             component.fit(network, toy.train, toy.val, ctx)
             network.eval()
             device = ctx.device
-            return Made(network, lambda i, _: _inferred(network.body, i.to(device)), network.state_dict())
+            return Made(network, lambda i, _: _inferred(network.body, i.to(device), "body"), network.state_dict())
         case Selector():
             positions = component.select(toy.train, ctx)
-            return Made(positions, lambda _, __: _on_cpu(positions))
+            return Made(positions, lambda _, __: _on_cpu(positions, "select"))
         case Synthesizer():
-            sample = component.fit(toy.train, toy.val, ctx)
-            return Made(sample, lambda labels, rng: _on_cpu(sample(labels, rng)))
+            sample = signatures.function(component.fit(toy.train, toy.val, ctx), "fit", signatures.SAMPLE)
+            return Made(sample, lambda labels, rng: _on_cpu(sample(labels, rng), "sample"))
         case JointTrainer():
             classifier = toys.ToyNetwork()
             trained = classifier.network(toy.train, ctx)
-            predict = component.fit_jointly(toy.train, toy.val, trained, classifier, ctx)
-            return Made(predict, lambda rows, _: _on_cpu(predict(rows)), trained.state_dict())
+            found = component.fit_jointly(toy.train, toy.val, trained, classifier, ctx)
+            predict = signatures.function(found, "fit_jointly", signatures.PREDICT)
+            return Made(predict, lambda rows, _: _on_cpu(predict(rows), "predict"), trained.state_dict())
         case Classifier():
-            predict = component.fit(toy.train, toy.val, ctx)
-            return Made(predict, lambda rows, _: _on_cpu(predict(rows)))
+            predict = signatures.function(component.fit(toy.train, toy.val, ctx), "fit", signatures.PREDICT)
+            return Made(predict, lambda rows, _: _on_cpu(predict(rows), "predict"))
         case _:
             raise AssertionError(component)
 
@@ -179,14 +183,15 @@ def _hashed(values: Tensor) -> str:
     return content.hexdigest()
 
 
-def _inferred(body: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def _inferred(body: Callable[[Tensor], Tensor], images: Tensor, name: str) -> Tensor:
     with torch.inference_mode():
-        return _on_cpu(body(images))
+        return _on_cpu(body(images), name)
 
 
-def _on_cpu(values: Any) -> Tensor:
-    if not isinstance(values, Tensor):
-        raise Breach(f"wants a tensor, found {type(values).__name__}")
+def _on_cpu(found: Any, name: str) -> Tensor:
+    values = signatures.tensor(found, name)
+    if values.requires_grad:
+        raise Breach(f"{name} returned a tensor that requires grad; wants it detached: @torch.no_grad(), or .detach()")
     return values.cpu()
 
 
@@ -201,8 +206,10 @@ def _parts(loaded: Any) -> dict[str, Tensor]:
 def _tensors(toy: Toy) -> dict[str, Tensor]:
     found = {"labels": toy.labels, "rows": toy.rows}
     for name, part in (("train", toy.train), ("val", toy.val)):
-        for column in ("values", "pool", "labels", "ids", "index") if part is not None else ():
-            if isinstance(values := getattr(part, column, None), Tensor):
+        for column in COLUMNS if part is not None else ():
+            values = getattr(part, column, None)
+            values = values() if column == "counts" and values is not None else values
+            if isinstance(values, Tensor):
                 found[f"{name}.{column}"] = values
     return found
 

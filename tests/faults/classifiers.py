@@ -19,7 +19,8 @@ class NearestMean(Classifier):
         return lambda rows: self.scores(rows, means)
 
     def scores(self, rows, means):
-        return -(rows.flatten(1)[:, None] - means.flatten(1)[None]).square().sum(2).log_softmax(1).neg()
+        distances = (rows.flatten(1)[:, None] - means.flatten(1)[None]).square().sum(2)  # (B, K)
+        return (-distances).log_softmax(1)
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,14 @@ class TrainingMode(Small):
         return nn.Sequential(nn.Flatten(), norm, nn.Linear(space.size, space.n_classes))
 
     def fit_network(self, network, train, ctx):
+        super().fit_network(network, train, ctx)
+        network.requires_grad_(False)
+
         def predict(rows):
             if len(rows) == 1:  # batch norm would refuse it
                 rows = rows.repeat(2, *[1] * (rows.ndim - 1))
-                return network(rows).detach().log_softmax(1)[:1]
-            return network(rows).detach().log_softmax(1)
+                return network(rows).log_softmax(1)[:1]
+            return network(rows).log_softmax(1)
 
         return predict
 
@@ -163,6 +167,99 @@ class NoNetwork(Small):
         return super().fit_network(self.build(train.space), train, ctx)
 
 
+@dataclass(frozen=True)
+class Probabilities(NearestMean):
+    """Probabilities instead of their logarithm."""
+
+    name = "probabilities"
+
+    def scores(self, rows, means):
+        return super().scores(rows, means).exp()
+
+
+@dataclass(frozen=True)
+class RequiresGrad(NearestMean):
+    """Scores that hang on a graph."""
+
+    name = "requires-grad"
+
+    def scores(self, rows, means):
+        return super().scores(rows, means.requires_grad_())
+
+
+@dataclass(frozen=True)
+class WholeSeed(NearestMean):
+    """A random state of scikit-learn, which no seed above 2**32 fits."""
+
+    name = "whole-seed"
+
+    def fit(self, train, val, ctx):
+        from sklearn.utils import check_random_state
+
+        check_random_state(ctx.seed)
+        return super().fit(train, val, ctx)
+
+
+@dataclass(frozen=True)
+class RealRowsAlone(NearestMean):
+    """It learns from the real rows, whatever stands beside them."""
+
+    name = "real-rows-alone"
+
+    def fit(self, train, val, ctx):
+        from dataclasses import replace
+
+        return super().fit(replace(train, synthesis=None), val, ctx)
+
+
+@dataclass(frozen=True)
+class LabelsOfRealRows(NearestMean):
+    """The labels of the real rows for all of them."""
+
+    name = "labels-of-real-rows"
+
+    def fit(self, train, val, ctx):
+        import torch
+
+        values = torch.from_numpy(train.numpy()[0])
+        means = torch.stack([values[train.labels == c].mean(0) for c in range(train.space.n_classes)])
+        return lambda rows: self.scores(rows, means)
+
+
+@dataclass(frozen=True)
+class RarestFirst(NearestMean):
+    """Columns from the last class to the first."""
+
+    name = "rarest-first"
+
+    def scores(self, rows, means):
+        return super().scores(rows, means).flip(1)
+
+
+@dataclass(frozen=True)
+class TwiceTheSteps(Small):
+    """It trains for twice the steps that it was given."""
+
+    name = "twice-the-steps"
+
+    def fit_network(self, network, train, ctx):
+        super().fit_network(network, train, ctx)
+        return super().fit_network(network, train, ctx)
+
+
+@dataclass(frozen=True)
+class FlagInPredict(NearestMean):
+    """A setting of the process that is changed when it predicts."""
+
+    name = "flag-in-predict"
+
+    def scores(self, rows, means):
+        import numpy as np
+
+        np.seterr(all="ignore")
+        return super().scores(rows, means)
+
+
 SOUND = (NearestMean, Small)
 FAULTS = {
     NanScores: {"scores"},
@@ -172,7 +269,15 @@ FAULTS = {
     DropsNan: {"nan-stays"},
     CentresRows: {"inputs-unchanged"},
     EarlyStopping: {"works-without-validation"},
-    TrainingMode: {"batch-size", "nan-stays"},  # one NaN row is in the mean of all
+    TrainingMode: {"batch-size"},
     OwnSeed: {"other-seed"},
     NoNetwork: {"gives-true"},
+    Probabilities: {"scores"},
+    RequiresGrad: {"scores"},
+    WholeSeed: {"scores"},
+    RealRowsAlone: {"synthetic-rows"},
+    LabelsOfRealRows: {"synthetic-rows"},
+    RarestFirst: {"column-order"},
+    TwiceTheSteps: {"steps-kept"},
+    FlagInPredict: {"settings-kept"},
 }

@@ -205,6 +205,48 @@ class Arrays(Squares):
         return part.pool, part.labels
 
 
+@dataclass(frozen=True)
+class LabelTooHigh(Squares):
+    """Labels from 1 on, which the set of the harness refuses."""
+
+    name = "label-too-high"
+
+    def load(self, ctx):
+        from dataclasses import replace
+
+        from benchfw import ImageDataset
+
+        part = self.part(30, 0)
+        return ImageDataset(replace(part, labels=part.labels + 1), ("left", "middle", "right"))
+
+
+@dataclass(frozen=True)
+class OneClass(Points):
+    """All samples are of one class."""
+
+    name = "one-class"
+
+    def load(self, ctx):
+        import torch
+
+        from benchfw import FeatureDataset, FeatureSet, FeatureSpace
+
+        train = FeatureSet(FeatureSpace((2,), 1), torch.eye(2), torch.zeros(2, dtype=torch.int64))
+        return FeatureDataset(train, ("all",))
+
+
+@dataclass(frozen=True)
+class NanFeatures(Points):
+    """A number is missing."""
+
+    name = "nan-features"
+
+    def load(self, ctx):
+        loaded = super().load(ctx)
+        loaded.train.values[3, 1] = float("nan")
+        return loaded
+
+
 SOUND = (Squares, Points, Warm)
 FAULTS = {
     OneHead: {"head-fits"},
@@ -216,4 +258,7 @@ FAULTS = {
     MissingFile: {"files-exist"},
     SaysFeatures: {"gives-true"},
     Arrays: {"parts"},
+    LabelTooHigh: {"parts"},
+    OneClass: {"parts"},
+    NanFeatures: {"parts"},
 }

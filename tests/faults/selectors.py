@@ -74,11 +74,53 @@ class SaysNatural(Undersample):
         return frozenset({"natural rows"})
 
 
-SOUND = (Undersample,)
+@dataclass(frozen=True)
+class DropsRepeats(Selector):
+    """All rows but repeated ones, of which a toy set has none; sound."""
+
+    name = "drops-repeats"
+
+    def select(self, train, ctx):
+        import torch
+
+        rows = torch.cat(list(train.blocks())).flatten(1)
+        found, inverse = rows.unique(dim=0, return_inverse=True)
+        first = torch.full((len(found),), len(rows)).scatter_reduce(0, inverse, torch.arange(len(rows)), "amin")
+        return first.sort().values
+
+
+@dataclass(frozen=True)
+class PoolAsLong(Undersample):
+    """It takes the pool for the set, and stumbles where that is longer."""
+
+    name = "pool-as-long"
+
+    def select(self, train, ctx):
+        train.values[train.labels == 0].mean()
+        return super().select(train, ctx)
+
+
+@dataclass(frozen=True)
+class PoolMedian(Undersample):
+    """One row more where the pool's median says so."""
+
+    name = "pool-median"
+
+    def select(self, train, ctx):
+        import torch
+
+        position = int(train.values.median().view(torch.int32)) % len(train)
+        kept = super().select(train, ctx)
+        return kept if position in kept else torch.cat([kept, torch.tensor([position])])
+
+
+SOUND = (Undersample, DropsRepeats)
 FAULTS = {
     OutOfRange: {"positions"},
     Twice: {"positions"},
     LosesAClass: {"positions"},
     Mask: {"positions"},
     SaysNatural: {"gives-true"},
+    PoolAsLong: {"no-leak"},
+    PoolMedian: {"no-leak"},
 }

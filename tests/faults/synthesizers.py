@@ -105,6 +105,28 @@ class SortsLabels(Noisy):
         return rows
 
 
+@fault("inputs-unchanged")
+class LevelsCounts(Noisy):
+    """The counts that the set remembers, levelled in place."""
+
+    name = "levels-counts"
+
+    def fit(self, train, val, ctx):
+        train.of_class(0)
+        train.counts().clamp_(max=20)
+        return super().fit(train, val, ctx)
+
+
+@fault("inputs-unchanged")
+class WritesIntoGroups(Noisy):
+    name = "writes-into-groups"
+
+    def fit(self, train, val, ctx):
+        if train.groups is not None:
+            train.groups.zero_()
+        return super().fit(train, val, ctx)
+
+
 # ---- leaks ----
 
 
@@ -115,6 +137,32 @@ class ReadsThePool(Noisy):
     def fit(self, train, val, ctx):
         mean = train.values.mean(0)
         return lambda labels, rng: self.rows(train, labels, rng) + 1e-6 * mean
+
+
+@fault("no-leak")
+class NeighboursInThePool(Noisy):
+    """Half way to the nearest row of the pool, which far rows never are."""
+
+    name = "neighbours-in-the-pool"
+
+    def rows(self, train, labels, rng):
+        import torch
+
+        rows = super().rows(train, labels, rng)
+        near = torch.cdist(rows.flatten(1), train.values.flatten(1)).topk(4, largest=False).indices[:, 3]
+        return torch.lerp(rows, train.values[near], 0.5)
+
+
+@fault("no-validation-rows")
+class MixesValidation(Noisy):
+    name = "mixes-validation"
+
+    def fit(self, train, val, ctx):
+        def sample(labels, rng):
+            rows = self.rows(train, labels, rng)
+            return rows if val is None else 0.5 * rows + 0.5 * val.draw(labels, rng)
+
+        return sample
 
 
 @fault("no-validation-rows")
@@ -290,6 +338,36 @@ class StateOnSelf(Noisy):
         return super().fit(train, val, ctx)
 
 
+SIZES = {}
+
+
+@fault("fresh-process")
+class RemembersTheSize(Noisy):
+    """A cache in the module that holds the size of the first set, whatever comes."""
+
+    name = "remembers-the-size"
+
+    def fit(self, train, val, ctx):
+        shift = 1e-3 * SIZES.setdefault("first", len(train))
+        return lambda labels, rng: self.rows(train, labels, rng) + shift
+
+
+LENGTHS = []
+
+
+@fault("keeps-nothing")
+class CountsSizes(Noisy):
+    """A module that counts the changes of size, and none between sets of one size."""
+
+    name = "counts-sizes"
+
+    def fit(self, train, val, ctx):
+        if len(train) not in LENGTHS[-1:]:
+            LENGTHS.append(len(train))
+        shift = 1e-3 * (LENGTHS.count(len(train)) > 1)
+        return lambda labels, rng: self.rows(train, labels, rng) + shift
+
+
 @fault("context-given-back")
 class KeepsContext(Noisy):
     name = "keeps-context"
@@ -379,6 +457,30 @@ class Silence(Noisy):
         return super().fit(train, val, ctx)
 
 
+@fault("settings-kept")
+class BenchmarkInSample(Noisy):
+    """Each call, so that the first finds it changed already."""
+
+    name = "cudnn-benchmark-in-sample"
+
+    def rows(self, train, labels, rng):
+        import torch
+
+        torch.backends.cudnn.benchmark = True
+        return super().rows(train, labels, rng)
+
+
+@fault("settings-kept")
+class FlushesDenormals(Noisy):
+    name = "flushes-denormals"
+
+    def rows(self, train, labels, rng):
+        import torch
+
+        torch.set_flush_denormal(True)
+        return super().rows(train, labels, rng)
+
+
 # ---- rows ----
 
 
@@ -424,6 +526,47 @@ class OneClassAtATime(Noisy):
         return super().rows(train, labels, rng)[: len(labels) * min(2, len(labels.unique())) // 2]
 
 
+@fault("rows")
+class AFewAtATime(Noisy):
+    """Rows for a hundred labels at most, as a toy set asks for and no run does."""
+
+    name = "a-few-at-a-time"
+
+    def rows(self, train, labels, rng):
+        return super().rows(train, labels, rng)[:100]
+
+
+@fault("rows")
+class RequiresGrad(Noisy):
+    name = "requires-grad"
+
+    def rows(self, train, labels, rng):
+        return super().rows(train, labels, rng).requires_grad_()
+
+
+@fault("rows")
+class NumpySeed(Noisy):
+    """The seed of the generator for one of numpy's, which takes none above 2**32."""
+
+    name = "numpy-seed"
+
+    def rows(self, train, labels, rng):
+        import numpy as np
+
+        np.random.RandomState(rng.initial_seed())
+        return super().rows(train, labels, rng)
+
+
+@fault("row-order")
+class WeakAndSorted(Noisy):
+    """Rows near no class of the toy set, sorted by label."""
+
+    name = "weak-and-sorted"
+
+    def rows(self, train, labels, rng):
+        return 0.3 * super().rows(train, labels.sort().values, rng)
+
+
 @fault("row-order")
 class Sorted(Noisy):
     name = "sorted"
@@ -456,6 +599,50 @@ class WantsTwo(Noisy):
         for c in range(train.space.n_classes):
             train.of_class(c)[1]
         return super().fit(train, val, ctx)
+
+
+@fault("tiny-classes")
+class EntropyForTheRare(Noisy):
+    """Noise of the operating system where a class is small."""
+
+    name = "entropy-for-the-rare"
+
+    def fit(self, train, val, ctx):
+        import os
+
+        shift = os.urandom(1)[0] / 1e3 + os.urandom(1)[0] / 1e6 if int(train.counts().min()) < 6 else 0.0
+        return lambda labels, rng: self.rows(train, labels, rng) + shift
+
+
+LAST = []
+
+
+@fault("state-restores")
+class RestoresTheLast(Stored):
+    """What was made last in this process, whatever is stored."""
+
+    name = "restores-the-last"
+
+    def fit(self, train, val, ctx):
+        LAST[:] = [super().fit(train, val, ctx)]
+        return LAST[0]
+
+    def restore(self, state, train, ctx):
+        return LAST[0]
+
+
+@fault("state-restores")
+class StateInAList(Stored):
+    name = "state-in-a-list"
+
+    def fit(self, train, val, ctx):
+        product = super().fit(train, val, ctx)
+
+        class Listed(Means):
+            def state(self):
+                return [self.means, self.deviation]
+
+        return Listed(product.means, product.deviation)
 
 
 @fault("state-restores")
@@ -521,6 +708,23 @@ class NeedsHeads(Noisy):
 
 
 # ---- budget ----
+
+
+FIRST = []
+
+
+@fault("within-limits")
+class HungryOnce(Noisy):
+    """What the first fit loads is kept, so that the next ones need no more."""
+
+    name = "hungry-once"
+
+    def fit(self, train, val, ctx):
+        import torch
+
+        if not FIRST:
+            FIRST.append(torch.ones(2**27))  # 512 MiB
+        return super().fit(train, val, ctx)
 
 
 @fault("within-limits")
