@@ -23,7 +23,7 @@ from benchfw.components import (
     Synthesizer,
 )
 from benchfw.errors import PluginError, did_you_mean
-from benchfw.settings import check_parameters
+from benchfw.settings import PARAMETER_TYPES, check_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,11 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # of a component
 PRESET = re.compile(r"[^\s,=@:]+")  # what `name@preset` can say
 TRACE = "BENCHFW_TRACE_PLUGINS"
 WORDS = ("accepts", "needs", "gives", "libraries")  # attributes that hold several words
+CURES = {  # what dataclasses say of a class, without saying what a component wants
+    "cannot inherit non-frozen dataclass from a frozen one": "wants @dataclass(frozen=True)",
+    "follows default argument": "wants param(default, help) for each parameter",
+    "mutable default": f"wants a parameter of {PARAMETER_TYPES}",
+}
 
 Found = list[tuple[str, type[Component]]]
 _traced: set[str] = set()  # the plugins whose calls this process has printed
@@ -115,6 +120,7 @@ def in_a_line(error: BaseException) -> str:
     except Exception:
         text = "its message cannot be shown"
     name = "" if isinstance(error, PluginError) else type(error).__name__
+    text = "; ".join([text, *(cure for said, cure in CURES.items() if said in text)])
     line = ": ".join(filter(None, (name, text)))
     return line if len(line) <= 300 else f"{line[:297]}..."
 
@@ -146,7 +152,9 @@ def check(component: type[Component], kind: str) -> None:
     *first, last = (role.__name__ for role in roles)
     wanted = " or ".join([", ".join(first), last] if first else [last])
     if not (isinstance(component, type) and issubclass(component, roles)):
-        raise PluginError(f"register_{kind}s: wants a subclass of {wanted}, found {component!r}")
+        raise PluginError(
+            f"register_{kind}s: {_elsewhere(component) or f'wants a subclass of {wanted}, found {component!r}'}"
+        )
     where = f"{kind} {component.__name__}"
     if not (isinstance(component.name, str) and NAME.fullmatch(component.name)):
         raise PluginError(f"{where}: wants a name of lower-case words joined by hyphens, found {component.name!r}")
@@ -159,6 +167,15 @@ def check(component: type[Component], kind: str) -> None:
     check_parameters(component, where)
 
 
+def _elsewhere(component: object) -> str:
+    """Where a component of another kind belongs: `Cap subclasses Selector: register it in register_augmenters`."""
+    for kind, roles in ROLES.items():
+        for role in roles:
+            if isinstance(component, type) and issubclass(component, role) and component is not role:
+                return f"{component.__name__} subclasses {role.__name__}: register it in register_{kind}s"
+    return ""
+
+
 def _check_attributes(component: type[Component], where: str) -> None:
     """Refuse what Python lets stand in a class body, and the plan or the help page would stumble over."""
     if not isinstance(component.source, str):
@@ -167,6 +184,8 @@ def _check_attributes(component: type[Component], where: str) -> None:
         words = getattr(component, name)
         if isinstance(words, property):
             continue
+        if inspect.isfunction(words):
+            raise PluginError(f"{where}: {name}: wants @property above it, found a method")
         if isinstance(words, str) or not all(isinstance(word, str) for word in words):
             raise PluginError(f"{where}: {name}: wants several words, e.g. ({words!r},), found {words!r}")
     for preset in component.presets:

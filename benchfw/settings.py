@@ -9,7 +9,7 @@ import types
 from dataclasses import Field, dataclass, fields
 from functools import cache
 from sys import modules
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import pydantic
 
@@ -24,6 +24,7 @@ C = TypeVar("C", bound=Component)
 F = TypeVar("F")
 
 STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+PARAMETER_TYPES = "int, float, str, bool, Literal[...], or any of them or None"
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
@@ -147,7 +148,9 @@ def _listed(kind: Any) -> list[object]:
 
 
 def check_parameters(component: type[Any], where: str) -> None:
-    """Check what a plugin declares: each parameter has help and a default in its own bounds, and so have the presets.
+    """Check what a plugin declares: each parameter has help, a plain type and a default in its own bounds.
+
+    So have the presets.
 
     Raises PluginError.
     """
@@ -155,14 +158,30 @@ def check_parameters(component: type[Any], where: str) -> None:
         if "help" not in field.metadata:
             raise PluginError(f"{where}: parameter {field.name!r} wants param(default, help), found a plain field")
     try:
+        found = _types(component)
+    except Exception as error:  # an annotation may be any text
+        raise PluginError(f"{where}: parameter types: {error}; wants {PARAMETER_TYPES}") from error
+    for name, kind in found.items():
+        if not _is_plain(kind):
+            raise PluginError(
+                f"{where}: parameter {name!r} wants {PARAMETER_TYPES}, found {inspect.formatannotation(kind)}"
+            )
+    try:
         _adapters(component)
         for field in fields(component):
             read(component, field.name, field.default, where)
         for settings in component.presets.values():
             for name, value in settings.items():
                 read(component, name, value, f"{where}, preset")
-    except (UsageError, NameError, pydantic.PydanticSchemaGenerationError) as error:
+    except UsageError as error:
         raise PluginError(str(error)) from error
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether it is a type whose values people type, and workers and keys get as text."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return all(_is_plain(part) for part in get_args(kind))
+    return get_origin(kind) is Literal or kind in (int, float, str, bool, types.NoneType)
 
 
 @_memo

@@ -45,7 +45,25 @@ PLUGINS = {  # name: (its source, what `benchfw list` says of it)
     ),
     "thawed": (
         JITTER.replace("@dataclass(frozen=True)", "@dataclass"),
-        "TypeError: cannot inherit non-frozen dataclass from a frozen one",
+        "TypeError: cannot inherit non-frozen dataclass from a frozen one; wants @dataclass(frozen=True)",
+    ),
+    "bare-field": (
+        JITTER.replace("scale: float", "size: int\n    scale: float"),
+        (
+            "TypeError: non-default argument 'size' follows default argument; wants param(default, help) for each "
+            "parameter"
+        ),
+    ),
+    "list-default": (
+        JITTER.replace("scale: float = param(0.1", "scale: list = param([0.1]"),
+        (
+            "ValueError: mutable default <class 'list'> for field scale is not allowed: use default_factory; wants a "
+            "parameter of int, float, str, bool, Literal[...], or any of them or None"
+        ),
+    ),
+    "method-for-words": (
+        f"{JITTER}\n    def needs(self):\n        return ()",
+        "augmenter Jitter: needs: wants @property above it, found a method",
     ),
     "undocumented": (
         JITTER.replace('"""Repeat minority rows with noise."""', ""),
@@ -61,7 +79,7 @@ PLUGINS = {  # name: (its source, what `benchfw list` says of it)
     ),
     "wrong-role": (
         JITTER.replace("register_augmenters", "register_extractors"),
-        ("register_extractors: wants a subclass of Extractor or NeuralExtractor, found <class 'wrong_role.Jitter'>"),
+        "register_extractors: Jitter subclasses Synthesizer: register it in register_augmenters",
     ),
     "misspelt": (
         JITTER.replace("register_augmenters", "register_augmenter"),
@@ -233,7 +251,9 @@ def test_a_plugin_with_one_wrong_component_adds_none():
         register(Judge)
 
     registry = Registry()
-    with pytest.raises(PluginError, match=r"^register_augmenters: wants a subclass of Synthesizer, Selector or "):
+    with pytest.raises(
+        PluginError, match=r"^register_augmenters: Judge subclasses Classifier: register it in register_c"
+    ):
         registry.add(plugin(register_augmenters=register_augmenters), "mine")
     assert registry.names("augmenter") == []
 

@@ -224,6 +224,9 @@ def test_what_is_wanted_is_said_in_words():
     }
 
 
+TYPES = "wants int, float, str, bool, Literal[...], or any of them or None"
+
+
 def declared(**attributes):
     annotations = {"size": attributes.pop("kind", int)}
     return dataclass(frozen=True)(type("Declared", (Synthesizer,), {"__annotations__": annotations, **attributes}))
@@ -243,7 +246,12 @@ def declared(**attributes):
             declared(size=param(3, "size"), presets={"huge": {"sise": 10}}),
             "here, preset: no parameter 'sise'; did you mean 'size'? (known: fill, size)",
         ),
-        (declared(size=param(3, "size"), kind="Size"), "name 'Size' is not defined"),
+        (declared(size=param(3, "size"), kind="Size"), f"here: parameter types: name 'Size' is not defined; {TYPES}"),
+        (declared(size=param((3,), "size"), kind="tuple"), f"here: parameter 'size' {TYPES}, found tuple"),
+        (
+            declared(size=param(3, "size"), kind="int | list[int]"),
+            f"here: parameter 'size' {TYPES}, found int | list[int]",
+        ),
     ],
 )
 def test_declarations_are_checked_against_their_own_bounds(component, message):
