@@ -1,10 +1,12 @@
 """Every check of the contract finds the faults that it is for, and no check finds one in a sound component."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faults import classifiers, datasets, declarations, extractors, heavy, joint, selectors, synthesizers
+from faults import classifiers, datasets, declarations, extractors, heavy, joint, selectors, signatures, synthesizers
 
+from benchfw import CannotRun, DataError
 from benchfw.testing import Breach, Limits, NotChecked, Shapes, all_checks, checks_of
 from benchfw.testing.report import examine
 from benchfw.testing.subject import Subject
@@ -13,7 +15,7 @@ PLANTED = (classifiers, datasets, declarations, extractors, heavy, joint, select
 FAULTS = {component: checks for module in PLANTED for component, checks in module.FAULTS.items()}
 SOUND = [component for module in PLANTED for component in getattr(module, "SOUND", ())]
 LOW = Limits(seconds=1, mib=256)
-UNPLANTED = {"on-the-gpu", "signature"}  # one is looked at where there is one, the other in test_contract_messages
+UNPLANTED = {"on-the-gpu"}  # it is looked at where there is one
 
 
 def failing(component, limits=None):
@@ -37,7 +39,9 @@ def test_a_sound_component_passes_every_check(component):
 
 
 def test_every_check_has_a_planted_fault():
-    assert {check.name for check in all_checks()} - set().union(*FAULTS.values()) == UNPLANTED
+    assert {check.name for check in all_checks()} - set().union(
+        *FAULTS.values(), *signatures.FAULTS.values()
+    ) == UNPLANTED
 
 
 def test_every_role_has_a_sound_component():
@@ -66,6 +70,46 @@ def test_an_exception_is_told_with_its_place_in_the_plugin():
     line = next(n for n, text in enumerate(lines, start=1) if "of_class(c)[1]" in text)
     assert reason.startswith("raised IndexError: index 1 is out of bounds for dimension 0 with size 1")
     assert f"(synthesizers.py:{line}); wants classes of 1 and 2 samples to work, or CannotRun" in reason
+
+
+@pytest.mark.parametrize(
+    ("component", "cure"),
+    [
+        (classifiers.WholeSeed, "seeds reach 2**63, and scikit-learn and numpy want seed % 2**32"),
+        (classifiers.Probabilities, "these look like probabilities, each row sums to 1; return their logarithm"),
+        (classifiers.RequiresGrad, "predict returned a tensor that requires grad; wants it detached: @torch.no_grad()"),
+        (classifiers.RarestFirst, "rows of class 0 score highest in column 2; column c is class c's"),
+        (synthesizers.AFewAtATime, "sample, for 4096 labels: synthetic rows: wants float32 (4096, 8), found"),
+        (
+            selectors.PoolAsLong,
+            "where train.values holds rows of other parts too; read rows(index), of_class(c), draw(",
+        ),
+        (extractors.Flips, "make a generator in it: torch.Generator(ctx.device).manual_seed(ctx.seed)"),
+        (extractors.OneChannel, "on images of 3 channels it raised RuntimeError"),
+        (extractors.SaysNoHead, "add the word, or let network.head be None"),
+        (datasets.LabelTooHigh, "load: train: wants labels in 0..2, found 1..3; mend what it makes of its files"),
+        (datasets.LabelsBeside, "LICENSE, which load reads; list it"),
+    ],
+)
+def test_a_breach_says_how_to_mend_it(component, cure):
+    (reason,) = failing(component).values()
+    assert cure in reason
+
+
+@pytest.mark.parametrize("error", [CannotRun, DataError])
+def test_an_extractor_may_refuse_other_channels_in_words(error):
+    @dataclass(frozen=True)
+    class Grey(extractors.OneChannel):
+        """It says what it wants."""
+
+        def build(self, image_shape, n_classes):
+            if image_shape[0] != 1:
+                raise error(f"conv: wants images of 1 channel, found {image_shape[0]}")
+            return super().build(image_shape, n_classes)
+
+    checks = {check.name: check for check in checks_of(Grey)}
+    with pytest.raises(NotChecked, match="it says that it cannot: conv: wants images of 1 channel, found 3"):
+        checks["other-channels"](Grey)
 
 
 def test_a_check_does_not_disturb_what_the_process_shares():

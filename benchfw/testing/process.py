@@ -17,7 +17,7 @@ from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from benchfw.components import parameters
+from benchfw.components import Dataset, parameters
 from benchfw.registry import origin_of
 
 if TYPE_CHECKING:
@@ -48,14 +48,16 @@ print("\\n" + json.dumps({"seconds": seconds, "error": said, "modules": list(sys
 class Elsewhere:
     """What a component did in a fresh process.
 
-    digest: of its outcome. seconds: what the last fit and use took. mib: of memory, at most, of all of them.
-    missing: why it could not be found there. error: what it raised, or how the process ended. died: whether it ended
-    the process. late: whether it was stopped, since it took longer than it may.
+    digest: of its outcome. seconds: what the last fit and use took. mib: of memory, at most, of all of them. unlisted:
+    files that a data set reads and does not list. missing: why it could not be found there. error: what it raised, or
+    how the process ended. died: whether it ended the process. late: whether it was stopped, since it took longer than
+    it may.
     """
 
     digest: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     mib: float = 0.0
+    unlisted: list[str] = field(default_factory=list)
     missing: str = ""
     error: str = ""
     died: bool = False
@@ -177,6 +179,7 @@ def _answer(asked: dict[str, Any]) -> Elsewhere:
 
 def _measured(component: Component, shapes: Shapes) -> Elsewhere:
     from benchfw.machine import peak_mib, reset_peak
+    from benchfw.testing.opened import unlisted
     from benchfw.testing.toys import OTHER_COUNTS, toy_for
     from benchfw.testing.trial import tried
 
@@ -187,7 +190,8 @@ def _measured(component: Component, shapes: Shapes) -> Elsewhere:
             tried(component, other)
     start = monotonic()
     found = tried(component, toy_for(component, shapes))
-    return Elsewhere(found.digest, monotonic() - start, max(0.0, peak_mib() - before))
+    took, mib = monotonic() - start, max(0.0, peak_mib() - before)
+    return Elsewhere(found.digest, took, mib, unlisted(component) if isinstance(component, Dataset) else [])
 
 
 def module_of(asked: dict[str, Any]) -> Any:

@@ -116,3 +116,16 @@ def files_exist(subject: Subject) -> None:
                 raise Breach(f"files: found {path!r}, which is no file; wants Paths of files that exist, or none")
     if not listed:
         raise NotChecked(f"{label(subject.component)} lists no files")
+
+
+@check(
+    "files-complete",
+    "files(downloads) with every file that load reads",
+    Dataset,
+    after=("fresh-process", "files-exist"),
+)
+def files_complete(subject: Subject) -> None:
+    """What is read and left out may change without the key."""
+    if subject.elsewhere.unlisted:
+        first = subject.elsewhere.unlisted[0]
+        raise Breach(f"files: leaves out {first}, which load reads; list it, since its contents enter the key")

@@ -37,6 +37,25 @@ class Small(NeuralClassifier):
 
 
 @dataclass(frozen=True)
+class Warns(NearestMean):
+    """It warns when it learns and when it predicts, as libraries do; sound, whatever the session makes of warnings."""
+
+    name = "warns"
+
+    def fit(self, train, val, ctx):
+        import warnings
+
+        warnings.warn("a feature name is missing", UserWarning, stacklevel=2)
+        return super().fit(train, val, ctx)
+
+    def scores(self, rows, means):
+        import warnings
+
+        warnings.warn("a feature name is missing", UserWarning, stacklevel=2)
+        return super().scores(rows, means)
+
+
+@dataclass(frozen=True)
 class NanScores(NearestMean):
     """NaN for the rarest class."""
 
@@ -260,7 +279,7 @@ class FlagInPredict(NearestMean):
         return super().scores(rows, means)
 
 
-SOUND = (NearestMean, Small)
+SOUND = (NearestMean, Small, Warns)
 FAULTS = {
     NanScores: {"scores"},
     Winners: {"scores"},

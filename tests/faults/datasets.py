@@ -1,8 +1,11 @@
 """Data sets: sound ones, of images and of features, and one for each fault."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchfw import Dataset
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,21 @@ class NanFeatures(Points):
         return loaded
 
 
+@dataclass(frozen=True)
+class LabelsBeside(Squares):
+    """One of the two files that it reads is left out of the key."""
+
+    name = "labels-beside"
+
+    def files(self, downloads):
+        return (REPOSITORY / "README.md",)
+
+    def load(self, ctx):
+        for name in ("README.md", "LICENSE"):
+            (REPOSITORY / name).read_text(encoding="utf-8")
+        return super().load(ctx)
+
+
 SOUND = (Squares, Points, Warm)
 FAULTS = {
     OneHead: {"head-fits"},
@@ -258,6 +276,7 @@ FAULTS = {
     MissingFile: {"files-exist"},
     SaysFeatures: {"gives-true"},
     Arrays: {"parts"},
+    LabelsBeside: {"files-complete"},
     LabelTooHigh: {"parts"},
     OneClass: {"parts"},
     NanFeatures: {"parts"},
