@@ -113,6 +113,8 @@ def check(
 
 def said(error: BaseException) -> str:
     """An exception in one line, with the place in the plugin where it was raised: `IndexError: ... (jitter.py:30)`."""
+    if isinstance(error, Breach):
+        return f"breaks its contract: {error}"
     files = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     outside = [(file, line) for file, line in files if CORE not in file.parents and _home(file).name not in HEAVY]
     theirs = [(file, line) for file, line in outside if _home(file) == _home(outside[0][0])]
