@@ -203,7 +203,7 @@ def test_a_distribution_is_checked_whole_and_its_components_by_its_name(home, wr
     assert [line.partition(" (")[0] for line in done.out.splitlines() if line.startswith("augmenter ")] == [
         *("augmenter jitter: FAILED", "augmenter mean: passed", "augmenter jitter: FAILED"),
     ]
-    assert done.out.count("passes, but was expected to fail: one row for each class, by design") == 4  # and in the table
+    assert done.out.count("passes, but was expected to fail: one row for each class, by design") == 4  # each is told twice
 
 
 def test_it_works_where_pytest_is_not_installed(home, written):
