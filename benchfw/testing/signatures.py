@@ -12,6 +12,7 @@ from benchfw.testing.check import Breach, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import CodeType
 
     from torch import Tensor
 
@@ -133,15 +134,17 @@ def explained(error: BaseException) -> str:
     """An exception in one line with the cure, where Python's own words say none; empty for any other."""
     if isinstance(error, FrozenInstanceError):
         return f"{said(error)}; keep nothing on self: put it into what the method returns"
-    return _unwritten(error) if isinstance(error, NotImplementedError) else ""
-
-
-def _unwritten(error: BaseException) -> str:
-    """What to write, where a role's own method was called, which stands for one that is not written; else nothing."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     if frame.f_code.co_filename != components.__file__:
         return ""
-    role, _, name = frame.f_code.co_qualname.rpartition(".")
+    if isinstance(error, AttributeError) and frame.f_code is components.NeuralClassifier.network.__code__:
+        return f"build returned {_a(error.obj)}; wants a torch.nn.Module"
+    return _unwritten(frame.f_code) if isinstance(error, NotImplementedError) else ""
+
+
+def _unwritten(code: CodeType) -> str:
+    """What to write in place of a role's own method, which stands for one that is not written."""
+    role, _, name = code.co_qualname.rpartition(".")
     declared = getattr(getattr(components, role), name)
     help_ = (inspect.getdoc(declared) or "").partition("\n")[0]
     return f"{name}: found none; write {_written(name, declared)}: {help_[:1].lower()}{help_[1:]}"

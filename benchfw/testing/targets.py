@@ -36,8 +36,8 @@ def named(text: str, registry: Registry) -> Found:
     kinds = (first,) if space and first in KINDS else KINDS
     asked = parse_named(rest.strip() if space and first in KINDS else text)
     having = [kind for kind in kinds if _has(registry, kind, asked.name)]
-    if not having:
-        _hint(text, asked.name, registry)
+    if not having and len(kinds) == 1:
+        raise _unknown(first, rest.strip(), asked.name, registry)
     if len(having) > 1:
         ways = " or ".join(repr(f"{kind} {text}") for kind in having)
         raise UsageError(f"{asked.name!r} is the name of several components; say which: {ways}")
@@ -72,12 +72,11 @@ def _has(registry: Registry, kind: str, name: str) -> bool:
     return any(known.rpartition(":")[2] == bare for known in registry.names(kind))
 
 
-def _hint(text: str, name: str, registry: Registry) -> None:
-    """Refuse a name that is there, but of another kind than was asked for."""
-    others = [kind for kind in KINDS if _has(registry, kind, name)]
-    if others and text != name:
-        asked, _, rest = text.partition(" ")
-        raise UsageError(f"no {asked} named {name!r}; did you mean '{others[0]} {rest.strip()}'?")
+def _unknown(kind: str, text: str, name: str, registry: Registry) -> UsageError:
+    """No component of that kind has the name; perhaps one of another kind has."""
+    others = [other for other in KINDS if _has(registry, other, name)]
+    hint = f"; did you mean '{others[0]} {text}'?" if others else did_you_mean(name, registry.names(kind))
+    return UsageError(f"no {kind} named {name!r}{hint}")
 
 
 def _of_distribution(text: str, registry: Registry) -> Found:

@@ -184,6 +184,12 @@ class LoadsATuple(Dataset):
         return [], []
 
 
+@fault("scores", "build returned a tuple; wants a torch.nn.Module")
+class BuildsATuple(NeuralClassifier):
+    def build(self, space):
+        return (space.size, space.n_classes)
+
+
 # ---- not written ----
 
 
