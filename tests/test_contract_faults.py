@@ -1,6 +1,7 @@
 """Every check of the contract finds the faults that it is for, and no check finds one in a sound component."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ LOW = Limits(seconds=1, mib=256)
 UNPLANTED = {"on-the-gpu"}  # it is looked at where there is one
 
 
+@cache
 def failing(component, limits=None):
     return {
         line.check.name: line.reason for line in examine(Subject(component, limits)).lines if line.outcome == "failed"
@@ -127,8 +129,35 @@ def test_a_check_does_not_disturb_what_the_process_shares():
         *(synthesizers.Directory, synthesizers.Threads, synthesizers.SeedsPython, synthesizers.Environment),
         *(synthesizers.BenchmarkInSample, synthesizers.FlushesDenormals, classifiers.FlagInPredict),
     ):
-        failing(component)
+        assert failing.__wrapped__(component)
         assert state() == before, component
+
+
+def test_a_changed_setting_is_named_and_put_back():
+    import sys
+
+    import numpy as np
+    import torch
+
+    from benchfw.testing.surroundings import restored, settings
+
+    before = settings()
+    with restored() as changed:
+        np.seterr(all="raise")
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1)
+        torch.set_flush_denormal(True)
+        torch.backends.mkldnn.enabled = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    assert settings() == before
+    assert {text.partition(" from ")[0] for text in changed} == {
+        *(
+            "numpy's errors",
+            "the recursion limit",
+            "torch's flush of denormal numbers",
+            "torch.backends.mkldnn.enabled",
+        ),
+        "torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction",
+    }
 
 
 def test_the_fresh_process_works_where_this_one_works(tmp_path, monkeypatch):

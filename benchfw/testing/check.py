@@ -124,8 +124,7 @@ def said(error: BaseException) -> str:
 
 def _cure(error: BaseException) -> str:
     """The cure of the error that real seeds bring, which reach 2**63; empty for any other."""
-    text = str(error)
-    seeded = "random_state" in text or "2**32" in text
+    seeded = any(limit in str(error) for limit in ("2**32", str(2**32 - 1)))
     return "seeds reach 2**63, and scikit-learn and numpy want seed % 2**32" * seeded
 
 

@@ -734,7 +734,7 @@ class Slow(Noisy):
     def fit(self, train, val, ctx):
         import time
 
-        time.sleep(2)
+        time.sleep(1.2)
         return super().fit(train, val, ctx)
 
 
