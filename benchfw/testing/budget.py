@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def within_limits(subject: Subject) -> None:
     """Measured in a fresh process, which is stopped where it takes longer."""
     found, limits = subject.elsewhere, subject.limits
-    cure = f"check it with a smaller budget, e.g. {subject.type.name}@steps=20"
+    budget = f"a smaller budget, e.g. {subject.type.name}@steps=20"
+    cure = f"check it with {budget if hasattr(subject.type, 'steps') else 'other limits, --seconds or --mib'}"
     if found.late or found.seconds > limits.seconds:
         raise Breach(f"takes more than {limits.seconds:g} s on the toy set; {cure}")
     if found.missing or found.error:
