@@ -11,12 +11,14 @@
 # Everything is installed into VENV, and again only when pyproject.toml has changed. To choose, e.g. `make run PYTHON=python3.12`:
 #   PYTHON     makes the environment; 3.11 or newer
 #   VENV       where the environment is; no spaces
+#   TESTS_AT_ONCE   processes that share the tests, file by file; 0: one after the other, as a debugger wants
 #   GATE_RUN   where `make gate` keeps its run; the same run goes on where it stopped
 #   PIP_ARGS   more arguments for pip, e.g. an index with CPU builds of torch; pip's own configuration counts as well
 
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
+TESTS_AT_ONCE ?= 2
 GATE_RUN ?= results/quick
 
 BIN = $(VENV)/bin
@@ -30,7 +32,7 @@ run: $(VENV)/.installed
 	$(BIN)/benchfw run --augmenter gan-feature
 
 test: env
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile
 
 plugins: env
 	$(BIN)/python scripts/try_plugins.py
