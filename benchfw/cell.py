@@ -21,7 +21,7 @@ from benchfw.components import (
     label,
 )
 from benchfw.data import FeatureSet, FeatureSpace, Synthesis, target_counts
-from benchfw.embedding import Embedding, alike, embed, probed
+from benchfw.embedding import ROUNDING, Embedding, alike, embed, probed
 from benchfw.errors import BenchfwError, CannotRun, PluginError, StoreError
 from benchfw.fidelity import Bench, alarms
 from benchfw.keys import Keys, fitted_as, keys_of
@@ -258,6 +258,8 @@ def classify(cell: Cell, embedding: Embedding, train: FeatureSet, place: Place) 
         blocks = torch.arange(len(test)).split(PREDICTION_BATCH)
         log_scores = torch.cat([predict(test.rows(block)).cpu() for block in blocks])
         _check_scores(log_scores, (len(test), test.space.n_classes), cell.classifier)
+        if resemble_probabilities(log_scores):
+            ctx.warn("the log-scores look like probabilities, each row sums to 1; return their logarithm")
         first = probed(log_scores)
         if not alike(first, predict(test.rows(torch.arange(len(first)))).cpu()):
             raise PluginError(
@@ -290,6 +292,11 @@ def _check_scores(log_scores: Tensor, shape: tuple[int, int], classifier: Classi
     if tuple(log_scores.shape) != shape or bad:
         found = f"{tuple(log_scores.shape)}, {bad} of them not finite"
         raise PluginError(f"classifier {label(classifier)}: wants finite log-scores of shape {shape}, found {found}")
+
+
+def resemble_probabilities(log_scores: Tensor) -> bool:
+    """Whether a predictor forgot the logarithm: all in [0, 1] with a sum of 1 in each row. log_scores: (N, K)."""
+    return bool(((log_scores >= 0) & (log_scores <= 1)).all() and ((log_scores.sum(1) - 1).abs() < ROUNDING).all())
 
 
 # ---- score ----

@@ -290,3 +290,33 @@ def test_two_files_of_one_name_are_both_in_the_record(home):
     assert ended.code == 0, ended.err
     version = json.loads((home.path / "here" / "machine.json").read_text())["versions"]["own.py"]
     assert version.count("file ") == 2
+
+
+def test_a_classifier_that_forgot_the_logarithm_is_warned_of(home):
+    Path(home.path, "forest.py").write_text(
+        """
+from dataclasses import dataclass
+from benchfw import Classifier, hookimpl
+
+@hookimpl
+def register_classifiers(register):
+    register(Shares)
+
+@dataclass(frozen=True)
+class Shares(Classifier):
+    \"\"\"The shares of the classes, as they are.\"\"\"
+
+    name = "shares"
+    source = "a test"
+
+    def fit(self, train, val, ctx):
+        return lambda rows: train.prior.float().expand(len(rows), -1)
+"""
+    )
+    asked = ("-a", "none", "-c", "shares", "-c", "linear@steps=5", "--plugin", "forest.py", "--in-process")
+    assert home.run("run", "quick", "--repetitions", "1", "-e", "pixels", *asked, "--out", "here").code == 0
+    warned = {row["axes"]["classifier"]: row["warnings"] for row in rows(home.path / "here")}
+    assert warned["shares"] == [
+        "classifier: the log-scores look like probabilities, each row sums to 1; return their logarithm"
+    ]
+    assert warned["linear@steps=5"] == []

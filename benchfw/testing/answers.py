@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from benchfw.cell import resemble_probabilities
 from benchfw.components import Classifier, Dataset, Extractor, JointTrainer, NeuralExtractor, Selector, Synthesizer
 from benchfw.data import SYNTHETIC_BLOCK, FeatureSpace, Synthesis
 from benchfw.dataset import FeatureDataset, ImageDataset
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("rows", "positions", "scores", "feature-rows", "parts")  # one of them is each role's first behaviour
 RUN = ("signature", "within-limits")
-ROUNDING = 1e-3  # of a sum of probabilities
 
 
 @check("rows", "a finite float32 row of the space for each label it is asked for", Synthesizer, after=RUN)
@@ -136,7 +136,7 @@ def check_scores(trial: Trial) -> None:
     """The log-scores of the toy set's test rows."""
     found = trial.outcome["answer"]
     _scores(found, len(_toy(trial).rows))
-    if bool(((found >= 0) & (found <= 1)).all()) and bool(((found.sum(1) - 1).abs() < ROUNDING).all()):
+    if resemble_probabilities(found):
         raise Breach("predict: these look like probabilities, each row sums to 1; return their logarithm")
 
 
