@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,11 +183,12 @@ def _check_attributes(component: type[Component], where: str) -> None:
         raise PluginError(f"{where}: source: wants a text, found {component.source!r}")
     for name in WORDS:
         words = getattr(component, name)
-        if isinstance(words, property):
+        if isinstance(words, property | cached_property):
             continue
         if inspect.isfunction(words):
             raise PluginError(f"{where}: {name}: wants @property above it, found a method")
-        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+        several = isinstance(words, tuple | list | set | frozenset)
+        if not several or not all(isinstance(word, str) for word in words):
             raise PluginError(f"{where}: {name}: wants several words, e.g. ({words!r},), found {words!r}")
     for preset in component.presets:
         if not PRESET.fullmatch(preset):

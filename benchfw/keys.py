@@ -127,7 +127,8 @@ def _sources(module: str) -> list[tuple[str, Path]]:
     """The dotted name and the file of a module, or of each module in a package."""
     found = import_module(module)
     if hasattr(found, "__path__"):
-        paths = [(path.relative_to(root), path) for root in found.__path__ for path in Path(root).rglob("*.py")]
+        files = ((root, path) for root in found.__path__ for path in Path(root).rglob("*.py") if path.is_file())
+        paths = [(path.relative_to(root), path) for root, path in files]  # no lock of an editor, which leads nowhere
         return sorted((_dotted(module, below), path) for below, path in paths)
     return [(module, Path(found.__file__))] if found.__file__ else []
 
@@ -149,7 +150,11 @@ def _source_digest(path: Path) -> str:
 
 @cache
 def _parsed_digest(path: Path, _size: int, _modified: int) -> str:
-    tree = ast.parse(path.read_bytes())
+    content = path.read_bytes()
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # a template, say, which nobody imports
+        return hashlib.sha256(content).hexdigest()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node

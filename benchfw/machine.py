@@ -64,24 +64,46 @@ def arithmetic(*, deterministic: bool) -> Iterator[None]:
     import torch
 
     cudnn = torch.backends.cudnn
-    products, dtype = torch.get_float32_matmul_precision(), torch.get_default_dtype()
-    torch.set_float32_matmul_precision("highest")  # which is allow_tf32 = False for matrix products
-    rounding = cudnn.allow_tf32
-    before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic
-    cudnn.allow_tf32 = False
-    torch.set_default_dtype(torch.float32)
-    if deterministic:
-        torch.use_deterministic_algorithms(True)
-        cudnn.deterministic = True
+    algorithms = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    before, dtype = (cudnn.deterministic, cudnn.benchmark), torch.get_default_dtype()
     try:
-        with torch.enable_grad():
+        torch.set_default_dtype(torch.float32)
+        torch.use_deterministic_algorithms(deterministic)
+        cudnn.deterministic, cudnn.benchmark = deterministic, False
+        with _unrounded(), torch.enable_grad():
             yield
     finally:
-        cudnn.allow_tf32 = rounding
-        torch.set_float32_matmul_precision(products)
         torch.set_default_dtype(dtype)
-        torch.use_deterministic_algorithms(before[0])
-        cudnn.deterministic = before[1]
+        torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+@contextmanager
+def _unrounded() -> Iterator[None]:
+    """Let products and convolutions of float32 be rounded to nothing shorter.
+
+    torch has two sets of names for this. Once somebody has used the newer one, the older refuses to tell.
+    """
+    import torch
+
+    cudnn = torch.backends.cudnn
+    parts: list[Any] = [torch.backends.cuda.matmul, getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None)]
+    newer = [(part, part.fp32_precision) for part in parts if hasattr(part, "fp32_precision")]  # torch >= 2.9
+    older = None
+    with suppress(RuntimeError):
+        older = torch.get_float32_matmul_precision(), cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32 = False
+    for part, _ in newer:
+        part.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        if older is not None:
+            torch.set_float32_matmul_precision(older[0])
+            cudnn.allow_tf32 = older[1]
+        for part, value in newer:
+            part.fp32_precision = value
 
 
 def prepare_determinism() -> None:

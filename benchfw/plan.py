@@ -211,12 +211,19 @@ def as_json(cell: Cell) -> str:
     """The cell as text, for a worker process, with the plugins that it needs."""
     found = [getattr(cell, kind) for kind in KINDS]
     components = {
-        kind: {"name": called(component), "parameters": parameters(component)}
+        kind: {"name": _address(component), "parameters": parameters(component)}
         for kind, component in zip(KINDS, found, strict=True)
     }
     plugins = [origin_of(component) for component in found if not isinstance(component, Given)]
     rest = {"repetition": cell.repetition, "experiment": dataclasses.asdict(cell.experiment), "plugins": plugins}
     return json.dumps({**components, "imbalance": str(cell.imbalance), **rest})
+
+
+def _address(component: Component) -> str:
+    """Its name for a worker, where another plugin of the cell may have it too."""
+    origin = component.origin
+    ours = isinstance(component, Given) or (origin is not None and f"{origin.distribution}:" == OURS)
+    return OURS + component.name if ours else called(component)
 
 
 def dump(component: Component) -> dict[str, Any]:

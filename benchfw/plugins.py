@@ -17,10 +17,9 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
-from io import StringIO
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from benchfw import hookspecs
 from benchfw.errors import PluginError, UsageError, did_you_mean
@@ -34,6 +33,8 @@ ALLOWED = "BENCHFW_PLUGINS"
 SLOW = 1.0  # seconds to import, from which on a plugin is named as slow
 HEAVY = ("torch", "numpy", "pandas", "scipy", "sklearn", "torchvision", "timm", "imblearn")
 UNREADABLE = "unreadable entry points"
+
+_digests: dict[str, str] = {}  # of the files that this process has loaded, by the names of their modules
 
 Status = Literal["loaded", "slow", "broken", "other API", "not asked for"]
 
@@ -113,7 +114,7 @@ def _entry_points() -> Iterator[tuple[Distribution | None, EntryPoint]]:
 
 
 def _readable_entry_points() -> Iterator[tuple[Distribution, EntryPoint]]:
-    """Those of each distribution that can be read; a plugin without a target for each that cannot, and names us."""
+    """Those of each distribution that can be read, and one without a target where they cannot, but name our group."""
     seen = set()
     for dist in distributions():
         name = normal(_name_and_version(dist)[0])
@@ -123,8 +124,14 @@ def _readable_entry_points() -> Iterator[tuple[Distribution, EntryPoint]]:
         try:
             yield from [(dist, point) for point in dist.entry_points if hookspecs.GROUP.fullmatch(point.group)]
         except Exception:
-            if hookspecs.GROUP.search(dist.read_text("entry_points.txt") or ""):
+            if _names_us(dist):
                 yield dist, EntryPoint(UNREADABLE, "", hookspecs.ENTRY_POINT_GROUP)
+
+
+def _names_us(dist: Distribution) -> bool:
+    with suppress(Exception):  # it may be no text at all
+        return hookspecs.GROUP.search(dist.read_text("entry_points.txt") or "") is not None
+    return False
 
 
 def _name_and_version(dist: Distribution | None) -> tuple[str, str]:
@@ -182,22 +189,36 @@ def load(origin: Origin) -> tuple[Plugin, Found]:
     return Plugin(origin, "slow", components, seconds, heavy, reason), found
 
 
+class _Lent:
+    """Standard error as a plugin gets it in place of both streams: it can print, now and later, and close nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        """Leave it open, for all others."""
+
+
 @contextmanager
 def _surroundings() -> Iterator[None]:
-    """Keep what a plugin prints for standard error, and put back what it sets: of others it must change nothing."""
-    said, directory, variables, paths = StringIO(), _directory(), dict(os.environ), list(sys.path)
+    """Let a plugin print on standard error alone, and put back what it sets: of others it must change nothing."""
+    directory, environment, variables, paths = _directory(), os.environ, dict(os.environ), list(sys.path)
+    lent: Any = _Lent(sys.stderr)
     try:
-        with redirect_stdout(said), redirect_stderr(sys.stderr if tracing() else said):
+        with redirect_stdout(lent), redirect_stderr(lent):
             yield
     finally:
-        if directory != _directory():
-            os.chdir(directory)
-        for name in set(os.environ) - set(variables):
-            del os.environ[name]
-        os.environ.update(variables)
+        os.environ = environment  # noqa: B003  # the very object, should it have been replaced
+        for name in set(environment) - set(variables):
+            del environment[name]
+        environment.update(variables)
         sys.path[:] = paths
-        with suppress(ValueError):  # it closed what it was lent
-            sys.stderr.write(said.getvalue())
+        with suppress(OSError):  # it may be gone
+            if directory != _directory():
+                os.chdir(directory)
 
 
 def _directory() -> str:
@@ -214,7 +235,11 @@ def _module(origin: Origin) -> Any:
     place = sha256(origin.target.encode()).hexdigest()[:8]
     name = f"_benchfw_file_{place}_{re.sub(r'[^A-Za-z0-9]', '_', origin.name)}"  # without a dot, which is a package
     if name in sys.modules:
+        if _digests[name] != origin.version:
+            raise PluginError("the file was edited since this process loaded it; start Python anew")
         return sys.modules[name]
+    if origin.version != Origin.of_file(origin.target).version:
+        raise PluginError("the file was edited since the run was planned; run it again")
     spec = spec_from_file_location(name, origin.target)
     if spec is None or spec.loader is None:
         raise PluginError("wants a Python file, whose name ends in .py")
@@ -224,6 +249,7 @@ def _module(origin: Origin) -> Any:
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    _digests[name] = origin.version
     return module
 
 

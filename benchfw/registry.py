@@ -186,5 +186,5 @@ def _check_owners(found: Found, origin: Origin) -> None:
     for kind, component in found:
         other = component.__dict__.get("origin")
         if other is not None and normal(other.distribution) != normal(origin.distribution):
-            of = f"{kind} {component.name!r} is a class of {other.distribution}"
-            raise PluginError(f"{of}; wants a class of its own, e.g. a subclass")
+            of = f"the class of {kind} {component.name!r} is registered by {other.distribution} already"
+            raise PluginError(f"{of}; wants one of its own, e.g. a subclass")

@@ -75,7 +75,7 @@ HOSTILE = {  # distribution: (source, what is said of it)
     ),
     "borrows": (
         HEAD + "from benchfw_oversampling import Smote as Own\n" + BODY.split("@dataclass")[0],
-        "augmenter 'smote' is a class of benchfw; wants a class of its own, e.g. a subclass",
+        "the class of augmenter 'smote' is registered by benchfw already; wants one of its own, e.g. a subclass",
     ),
 }
 
@@ -124,6 +124,8 @@ def test_a_distribution_that_is_half_gone_stops_nobody(home):
 def test_entry_points_that_cannot_be_read_stop_nobody(home):
     install(home, "garbled", named("garbled"), points="[benchfw.v1]\nno equals sign here\n")
     install(home, "unrelated", "", points="[console_scripts]\nnor here\n")
+    install(home, "no-text", "")
+    Path(home.path, "site", "no_text-1.0.dist-info", "entry_points.txt").write_bytes(b"[benchfw.v1]\na = b\xff\n")
     install(home, "sound", named("sound"))
     ended = home.run("list", "augmenter")
     assert ended.code == 0
@@ -265,7 +267,81 @@ def test_a_component_that_cannot_say_what_it_needs_is_skipped_with_the_reason(ho
     assert ended.code == 0
 
 
+SETS = """
+import torch
+torch.backends.cuda.matmul.fp32_precision = "tf32"
+torch.backends.cudnn.conv.fp32_precision = "tf32"
+torch.use_deterministic_algorithms(True, warn_only=True)
+torch.backends.cudnn.benchmark = True
+"""
+
+
+def test_what_a_plugin_sets_in_torch_by_its_newer_names_stops_no_cell(home):
+    install(home, "sets", SETS + WHOLE.replace("NAME", "sets"))
+    ended = home.run(*SMALL, "-a", "none", "--in-process", "--out", "here")
+    assert ended.code == 0, ended.err
+
+
+def test_a_worker_tells_our_own_from_one_of_the_same_name_in_its_cell(home):
+    also_smote = """
+from benchfw import Extractor
+
+@hookimpl
+def register_extractors(register):
+    register(Thumb)
+    register(Given)
+
+@dataclass(frozen=True)
+class Thumb(Extractor):
+    \"\"\"Pixels.\"\"\"
+
+    name = "thumb"
+    source = "a test"
+    layout = "vector"
+
+    def embed(self, images, ctx):
+        return images.float().flatten(1)
+
+@dataclass(frozen=True)
+class Given(Thumb):
+    \"\"\"Takes the name of what is no extractor.\"\"\"
+
+    name = "given"
+"""
+    install(home, "takes-names", HEAD + named("smote", BODY) + also_smote)
+    axes = ("-e", "thumb", "-a", "benchfw:smote", "-c", "linear@steps=5", "--jobs", "1", "--out", "here")
+    ended = home.run("run", "quick", "--repetitions", "1", *axes)
+    assert ended.code == 0, ended.err
+    assert {row["axes"]["augmenter"] for row in rows(home.path / "here")} == {"none", "random", "smote"}
+
+
+def test_a_template_in_a_package_stops_no_plan(home):
+    package, info = home.path / "site" / "templated", home.path / "site" / "templated-1.0.dist-info"
+    (package / "templates").mkdir(parents=True)
+    info.mkdir()
+    (package / "__init__.py").write_text(named("templated"))
+    (package / "templates" / "setup.py").write_text("{{ name }} = {% x %}")
+    (package / ".#__init__.py").symlink_to("nobody@nowhere")  # as an editor locks a file
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: templated\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[benchfw.v1]\ntemplated = templated\n")
+    ended = home.run("plan", *SMALL[1:], "-a", "templated")
+    assert ended.code == 0, ended.err
+
+
 # ---- files ----
+
+
+def test_a_file_that_was_edited_in_this_process_is_refused(tmp_path):
+    import benchfw
+
+    file = tmp_path / "notebook.py"
+    asked = {"extractors": ["pixels"], "augmenters": ["own"], "classifiers": ["linear"], "cache": "off"}
+    settings = {"repetitions": 1, "classifier.linear.steps": 5, "references": False}
+    file.write_text(named("own"))
+    assert benchfw.run(**asked, settings=settings, out=tmp_path / "one", plugins=str(file)).statuses == {"done": 1}
+    file.write_text(named("own") + "# edited")
+    with pytest.raises(benchfw.PluginError, match="was edited since this process loaded it; start "):
+        benchfw.run(**asked, settings=settings, out=tmp_path / "two", plugins=[file, file])
 
 
 def test_a_file_whose_name_has_a_dot_runs(home):
