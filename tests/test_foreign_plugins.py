@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import Home, rows
+from third_party import write
 
 MARK = """
 import os, pathlib
@@ -69,16 +70,6 @@ SAID = {
 QUICK = ("run", "quick", "--repetitions", "1", "-e", "pixels", "-c", "linear@steps=20")
 
 
-def install(home, distribution, source, group="benchfw.v1"):
-    """Write a distribution with one plugin, as an installer leaves it."""
-    module = distribution.replace("-", "_")
-    info = home.path / "site" / f"{module}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (home.path / "site" / f"{module}.py").write_text(source)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{distribution} = {module}\n")
-
-
 def imports(home):
     """(module, process) of each import of a foreign plugin since the last look."""
     file = home.path / "imported.txt"
@@ -92,7 +83,8 @@ def beside(tmp_path_factory):
     """A home where all foreign plugins are installed."""
     home = Home(tmp_path_factory.mktemp("beside"))
     for distribution, (group, source) in FOREIGN.items():
-        install(home, distribution, source, group)
+        points = f"[{group}]\n{distribution} = {distribution.replace('-', '_')}\n"
+        write(home, distribution, source, points)
     yield home
     home.stop()
 
@@ -244,7 +236,7 @@ def test_a_misspelt_name_on_the_allow_list_is_an_error(beside, monkeypatch):
 @pytest.mark.parametrize("where", [("--jobs", "1"), ("--in-process",)])
 def test_a_plugin_that_meddles_at_import_changes_no_number_and_no_output(where, home):
     first = home.run(*QUICK, "--out", "alone", *where, "--cache", "off")
-    install(home, "meddler", MEDDLER + AUGMENTER.replace("NAME", "meddled"))
+    write(home, "meddler", MEDDLER + AUGMENTER.replace("NAME", "meddled"))
     second = home.run(*QUICK, "--out", "beside", *where, "--cache", "off")
     assert first.code == second.code == 0
     tables = [(home.path / out / "table.csv").read_bytes() for out in ("alone", "beside")]
@@ -323,7 +315,7 @@ def test_a_file_is_a_plugin_of_a_run_from_python(tmp_path):
 
 
 def test_hook_calls_are_printed_on_request(home, monkeypatch):
-    install(home, "second-smote", AUGMENTER.replace("NAME", "smite"))
+    write(home, "second-smote", AUGMENTER.replace("NAME", "smite"))
     monkeypatch.setenv("BENCHFW_TRACE_PLUGINS", "1")
     ended = home.run("list", "augmenter")
     assert ended.code == 0
@@ -335,7 +327,7 @@ def test_hook_calls_are_printed_on_request(home, monkeypatch):
 
 
 def test_the_traceback_of_a_broken_plugin_is_printed_on_request(home, monkeypatch):
-    install(home, "raises", "def inner():\n    raise ValueError('deep')\ninner()")
+    write(home, "raises", "def inner():\n    raise ValueError('deep')\ninner()")
     quiet = home.run("list", "augmenter")
     assert "Traceback" not in quiet.err
     monkeypatch.setenv("BENCHFW_TRACE_PLUGINS", "1")

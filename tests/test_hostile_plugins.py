@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from commands import Home, rows
+from third_party import describe, write
 
 HEAD = """
 import os, sys
@@ -80,24 +81,13 @@ HOSTILE = {  # distribution: (source, what is said of it)
 }
 
 
-def install(home, distribution, source, points=None, metadata=True, folder="site"):
-    """Write a distribution with one plugin, as an installer leaves it, or half of it."""
-    module = distribution.replace("-", "_")
-    info = home.path / folder / f"{module}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (home.path / folder / f"{module}.py").write_text(source)
-    if metadata:
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(points or f"[benchfw.v1]\n{distribution} = {module}\n")
-
-
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """What `list` prints beside all of them, and a sound one that is alphabetically the last."""
     home = Home(tmp_path_factory.mktemp("hostile"))
     for distribution, (source, _) in HOSTILE.items():
-        install(home, distribution, source)
-    install(home, "zebra", named("zebra"))
+        write(home, distribution, source)
+    write(home, "zebra", named("zebra"))
     yield home.run("list", "augmenter")
     home.stop()
 
@@ -115,18 +105,17 @@ def test_the_sound_ones_are_there_and_nothing_else_is_said(hostile):
 
 
 def test_a_distribution_that_is_half_gone_stops_nobody(home):
-    install(home, "no-metadata", named("left-over"), metadata=False)
+    (write(home, "no-metadata", named("left-over")) / "METADATA").unlink()
     ended = home.run("plugin", "list", "--json")
     assert (ended.code, ended.err) == (0, "")
     assert "an unknown distribution" in {plugin["distribution"] for plugin in json.loads(ended.out)}
 
 
 def test_entry_points_that_cannot_be_read_stop_nobody(home):
-    install(home, "garbled", named("garbled"), points="[benchfw.v1]\nno equals sign here\n")
-    install(home, "unrelated", "", points="[console_scripts]\nnor here\n")
-    install(home, "no-text", "")
-    Path(home.path, "site", "no_text-1.0.dist-info", "entry_points.txt").write_bytes(b"[benchfw.v1]\na = b\xff\n")
-    install(home, "sound", named("sound"))
+    write(home, "garbled", named("garbled"), points="[benchfw.v1]\nno equals sign here\n")
+    write(home, "unrelated", "", points="[console_scripts]\nnor here\n")
+    (write(home, "no-text", "") / "entry_points.txt").write_bytes(b"[benchfw.v1]\na = b\xff\n")
+    write(home, "sound", named("sound"))
     ended = home.run("list", "augmenter")
     assert ended.code == 0
     assert {"sound", "smote"} <= set(ended.out.split())
@@ -145,7 +134,7 @@ def test_entry_points_that_cannot_be_read_stop_nobody(home):
 )
 def test_a_distribution_that_brings_a_name_twice_is_told_and_keeps_the_first(points, home):
     other = "\n\nclass Other:\n    register_augmenters = staticmethod(register_augmenters)\n"
-    install(home, "double", named("double") + other, points=points)
+    write(home, "double", named("double") + other, points=points)
     ended = home.run("list", "augmenter")
     assert ended.code == 0
     assert ended.out.split().count("double") == 1
@@ -156,14 +145,14 @@ def test_a_distribution_that_brings_a_name_twice_is_told_and_keeps_the_first(poi
 
 
 def test_a_distribution_for_two_versions_of_the_api_is_no_trouble(home):
-    install(home, "both", named("both"), points="[benchfw.v1]\nboth = both\n[benchfw.v2]\nboth = both2\n")
+    write(home, "both", named("both"), points="[benchfw.v1]\nboth = both\n[benchfw.v2]\nboth = both2\n")
     ended = home.run("list", "augmenter")
     assert (ended.code, ended.err) == (0, "")
     assert "both" in ended.out
 
 
 def test_a_heavy_import_is_listed_with_what_it_loaded(home):
-    install(home, "heavy", "import torch\n" + named("heavy"))
+    write(home, "heavy", "import torch\n" + named("heavy"))
     found = json.loads(home.run("plugin", "list", "--json").out)
     loads = {plugin["distribution"]: plugin["loads"] for plugin in found}
     assert "torch" in loads["heavy"]
@@ -191,11 +180,11 @@ SMALL = ("run", "quick", "--repetitions", "1", "-e", "pixels", "-c", "linear@ste
 
 @pytest.mark.parametrize("where", [("--jobs", "1"), ("--in-process",)])
 def test_what_a_plugin_sets_around_it_at_import_reaches_nobody(where, home):
-    install(home, "leaks", HEAD + LEAK + named("leaks", BODY))
+    write(home, "leaks", HEAD + LEAK + named("leaks", BODY))
     witness = named("witness", BODY).replace(
         "    def fit(self, train, val, ctx):\n        return train.draw\n", WITNESS
     )
-    install(home, "witness", HEAD + witness)
+    write(home, "witness", HEAD + witness)
     Path(home.path, "own.py").write_text(named("own"))
     ended = home.run(*SMALL, "-a", "witness", "-a", "own", "--plugin", "own.py", *where, "--out", "here")
     assert ended.code == 0, ended.err
@@ -226,10 +215,7 @@ class Thumb(Extractor):
     package.mkdir(parents=True)
     for name, factor in (("a", "1 / 255"), ("b", "0")):
         (package / f"{name}.py").write_text(body.replace("FACTOR", factor))
-        info = home.path / "site" / f"acme_{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme-{name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[benchfw.v1]\nthumb = acme.{name}\n")
+        describe(home.path / "site", f"acme-{name}", f"[benchfw.v1]\nthumb = acme.{name}\n")
     both = ("-e", "acme-a:thumb", "-e", "acme-b:thumb", "-a", "none", "-c", "linear@steps=50")
     ended = home.run("run", "quick", "--repetitions", "1", "--no-reference", *both, "--out", "here")
     assert ended.code == 0, ended.err
@@ -243,9 +229,7 @@ def test_a_plugin_that_fails_when_its_cell_runs_costs_its_own_cells(where, home)
     once = HEAD + named("once", BODY).replace(
         "    register(Own)", "    assert not LOADED, 'only once'\n    LOADED.append(1)\n    register(Own)"
     )
-    install(
-        home, "once", once + "\nLOADED = []\nimport multiprocessing as m\nassert m.parent_process() is None, 'no'\n"
-    )
+    write(home, "once", once + "\nLOADED = []\nimport multiprocessing as m\nassert m.parent_process() is None, 'no'\n")
     ended = home.run(*SMALL, "-a", "once", "-a", "none", *where, "--out", "here")
     assert ended.code == 1
     found = {row["axes"]["augmenter"]: row for row in rows(home.path / "here")}
@@ -256,7 +240,7 @@ def test_a_plugin_that_fails_when_its_cell_runs_costs_its_own_cells(where, home)
 
 def test_a_component_that_cannot_say_what_it_needs_is_skipped_with_the_reason(home):
     wrong = named("wrong").replace('source = "a test"', "needs = property(lambda self: 1 / 0)")
-    install(home, "wrong", wrong)
+    write(home, "wrong", wrong)
     ended = home.run(*SMALL, "-a", "wrong", "-a", "none", "--out", "here", "--in-process")
     found = {row["axes"]["augmenter"]: row for row in rows(home.path / "here")}
     assert found["none"]["status"] == "done"
@@ -277,7 +261,7 @@ torch.backends.cudnn.benchmark = True
 
 
 def test_what_a_plugin_sets_in_torch_by_its_newer_names_stops_no_cell(home):
-    install(home, "sets", SETS + WHOLE.replace("NAME", "sets"))
+    write(home, "sets", SETS + WHOLE.replace("NAME", "sets"))
     ended = home.run(*SMALL, "-a", "none", "--in-process", "--out", "here")
     assert ended.code == 0, ended.err
 
@@ -308,7 +292,7 @@ class Given(Thumb):
 
     name = "given"
 """
-    install(home, "takes-names", HEAD + named("smote", BODY) + also_smote)
+    write(home, "takes-names", HEAD + named("smote", BODY) + also_smote)
     axes = ("-e", "thumb", "-a", "benchfw:smote", "-c", "linear@steps=5", "--jobs", "1", "--out", "here")
     ended = home.run("run", "quick", "--repetitions", "1", *axes)
     assert ended.code == 0, ended.err
@@ -316,14 +300,12 @@ class Given(Thumb):
 
 
 def test_a_template_in_a_package_stops_no_plan(home):
-    package, info = home.path / "site" / "templated", home.path / "site" / "templated-1.0.dist-info"
+    package = home.path / "site" / "templated"
     (package / "templates").mkdir(parents=True)
-    info.mkdir()
     (package / "__init__.py").write_text(named("templated"))
     (package / "templates" / "setup.py").write_text("{{ name }} = {% x %}")
     (package / ".#__init__.py").symlink_to("nobody@nowhere")  # as an editor locks a file
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: templated\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[benchfw.v1]\ntemplated = templated\n")
+    describe(home.path / "site", "templated")
     ended = home.run("plan", *SMALL[1:], "-a", "templated")
     assert ended.code == 0, ended.err
 

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from third_party import write_at
 
 from benchfw import Classifier, Extractor, Synthesizer, experiment, hookimpl, param
 from benchfw.components import label
@@ -122,16 +123,6 @@ PLUGINS = {  # name: (its source, what `benchfw list` says of it)
 }
 
 
-def install(site, distribution, source):
-    """Write a distribution with one plugin, as an installer leaves it."""
-    module = distribution.replace("-", "_")
-    (site / f"{module}.py").write_text(source)
-    info = site / f"{module}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[benchfw.v1]\n{distribution} = {module}\n")
-
-
 def benchfw(site, *words):
     """Run the command with the site's distributions installed beside the others."""
     command = [sys.executable, "-m", "benchfw", *words]
@@ -144,10 +135,10 @@ def broken_site(tmp_path_factory):
     """Every broken plugin, one sound one, and two that bring the same name."""
     site = tmp_path_factory.mktemp("site")
     for name, (source, _) in PLUGINS.items():
-        install(site, name, source)
-    install(site, "sound", JITTER.replace('"jitter"', '"sound-jitter"'))
+        write_at(site, name, source)
+    write_at(site, "sound", JITTER.replace('"jitter"', '"sound-jitter"'))
     for name in ("twin-one", "twin-two"):
-        install(site, name, JITTER.replace('"jitter"', '"twin"'))
+        write_at(site, name, JITTER.replace('"jitter"', '"twin"'))
     return site
 
 

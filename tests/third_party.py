@@ -11,18 +11,29 @@ import benchfw
 from benchfw.registry import installed
 
 
-def describe(site, module):
-    """Write what makes a module on the path an installed distribution with that plugin."""
+def describe(site, distribution, points=None):
+    """Write what makes a module on the path an installed distribution with that plugin, as an installer leaves it.
+
+    points: the entry points; else one of the distribution's name, for the module of that name. Returns the dist-info.
+    """
+    module = distribution.replace("-", "_")
     info = site / f"{module}-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[benchfw.v1]\n{module} = {module}\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(points or f"[benchfw.v1]\n{distribution} = {module}\n")
+    return info
 
 
-def write(home, module, text):
-    """Install a plugin of this text where the commands of a home find it."""
-    describe(home.path / "site", module)
-    (home.path / "site" / f"{module}.py").write_text(text)
+def write(home, distribution, text, points=None):
+    """Install a plugin of this text where the commands of a home find it. Returns the dist-info."""
+    return write_at(home.path / "site", distribution, text, points)
+
+
+def write_at(site, distribution, text, points=None):
+    """The same in any directory that is on the path."""
+    info = describe(site, distribution, points)
+    (site / f"{distribution.replace('-', '_')}.py").write_text(text)
+    return info
 
 
 def install(home, module):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from third_party import write_at
 
 LIGHT = '''
 from dataclasses import dataclass
@@ -33,23 +34,14 @@ class Own(Synthesizer):
 SLOW = "import time\ntime.sleep(5)\n"
 
 
-def install(site, distribution, source):
-    """Write a distribution with one plugin, as an installer leaves it."""
-    info = site / f"{distribution}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / f"{distribution}.py").write_text(source)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[benchfw.v1]\n{distribution} = {distribution}\n")
-
-
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory):
     """What stands on PYTHONPATH: nothing, 50 light plugins, or one that raises, one that exits and one that sleeps."""
     none, light, foreign = (tmp_path_factory.mktemp(name) for name in ("none", "light", "foreign"))
     for number in range(50):
-        install(light, f"light{number}", LIGHT.replace("NAME", f"light-{number}"))
+        write_at(light, f"light{number}", LIGHT.replace("NAME", f"light-{number}"))
     for name, source in {"raises": "1 / 0", "leaves": "import sys\nsys.exit()", "sleeps": SLOW}.items():
-        install(foreign, name, source + LIGHT.replace("NAME", name) * (name == "sleeps"))
+        write_at(foreign, name, source + LIGHT.replace("NAME", name) * (name == "sleeps"))
     return {"none": none, "light": light, "foreign": foreign}
 
 
