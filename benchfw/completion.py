@@ -17,7 +17,6 @@ from benchfw.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from benchfw.components import Component
 
 Offer = tuple[str, str]  # a word and its line of help
 
@@ -125,12 +124,10 @@ def _registry(ctx: Any) -> Any:
 
 
 def _names(ctx: Any, kind: str) -> list[Offer]:
+    from benchfw.components import first_line
+
     registry = _registry(ctx)
-    return [(name, _first_line(registry.get(kind, name))) for name in registry.names(kind)]
-
-
-def _first_line(component: type[Component]) -> str:
-    return (component.__doc__ or "").strip().splitlines()[0]
+    return [(name, first_line(registry.get(kind, name))) for name in registry.names(kind)]
 
 
 def _configured(ctx: Any, kind: str, incomplete: str) -> list[Offer]:

@@ -103,6 +103,11 @@ def called(component: Component | type[Component]) -> str:
     return component.asked or component.name
 
 
+def first_line(component: type[Component]) -> str:
+    """Its line of help: the first of its docstring."""
+    return (component.__doc__ or "").strip().splitlines()[0]
+
+
 def label(component: Component) -> str:
     """How a table names it, in the shortest way: `smote`, `smote@k=3`, `gan-feature@paper`, `gan-feature@paper,z=8`."""
     values = parameters(component)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from benchfw.components import Component, as_text, called
+from benchfw.components import Component, as_text, called, first_line
 from benchfw.console import BAD, DIM, plain
 from benchfw.plugins import OURS
 from benchfw.settings import wanted
@@ -32,7 +32,7 @@ def print_components(registry: Registry, kinds: Iterable[str], there: Console) -
         for name in registry.names(kind):
             found = registry.registered(kind, name)
             whose = f" ({_brought_by(found)})" if found.distribution != OURS else ""
-            made.add_row(plain(name), Text.assemble(plain(_first_line(found.component)), plain(whose, style=DIM)))
+            made.add_row(plain(name), Text.assemble(plain(first_line(found.component)), plain(whose, style=DIM)))
         there.print(made)
         there.print()
 
@@ -47,10 +47,6 @@ def print_experiments(descriptions: Mapping[str, str], there: Console) -> None:
 
 def _titled(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", show_edge=False, show_header=False)
-
-
-def _first_line(component: type[Component]) -> str:
-    return (component.__doc__ or "").strip().splitlines()[0]
 
 
 def _brought_by(found: Registered) -> str:

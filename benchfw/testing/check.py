@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchfw import plugins
 from benchfw.components import Component
 from benchfw.errors import CannotRun, PluginError
 
@@ -19,8 +20,8 @@ Status = Literal["passed", "failed", "skipped"]
 Role = type[Component]
 CORE = Path(__file__).parents[1]
 HEAVY = (
-    *("torch", "numpy", "pandas", "scipy", "sklearn", "torchvision", "timm", "imblearn", "matplotlib"),
-    *("transformers", "tensorflow", "jax", "xgboost", "lightgbm", "cv2", "PIL", "skimage"),
+    *plugins.HEAVY,
+    *("matplotlib", "transformers", "tensorflow", "jax", "xgboost", "lightgbm", "cv2", "PIL", "skimage"),
 )
 
 
